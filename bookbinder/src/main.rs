@@ -1,0 +1,3 @@
+//! `cargo book`.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Every chapter as a native test.

@@ -1,0 +1,5 @@
+//! One evcxr context in a process of its own.
+
+fn main() {
+    evcxr::runtime_hook();
+}
