@@ -1,0 +1,1 @@
+//! Layers: convolution, max pooling, fully connected; and two networks made of them.

@@ -1,0 +1,1 @@
+//! The one line that a cell imports: `use candlelight::prelude::*;`.

@@ -1,0 +1,1 @@
+//! Seeded random numbers: those of PyTorch's CPU generator.

@@ -1,0 +1,1 @@
+//! An int or a pair; the arithmetic of output sizes.
