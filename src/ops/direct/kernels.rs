@@ -230,6 +230,10 @@ unsafe fn all_dots<S: Simd>(dots: &Dots<'_>, to: *mut f32) {
             unsafe {
                 let to = to.add(o * dots.offsets.len() + k);
                 match channels {
+                    8 => tap_block::<S, 8>(dots, o, k, taps, to),
+                    7 => tap_block::<S, 7>(dots, o, k, taps, to),
+                    6 => tap_block::<S, 6>(dots, o, k, taps, to),
+                    5 => tap_block::<S, 5>(dots, o, k, taps, to),
                     4 => tap_block::<S, 4>(dots, o, k, taps, to),
                     3 => tap_block::<S, 3>(dots, o, k, taps, to),
                     2 => tap_block::<S, 2>(dots, o, k, taps, to),
@@ -251,8 +255,6 @@ unsafe fn tap_block<S: Simd, const C: usize>(
     // SAFETY: the caller's conditions.
     unsafe {
         match taps {
-            5 => dot_tile::<S, C, 5>(dots, o, k, to),
-            4 => dot_tile::<S, C, 4>(dots, o, k, to),
             3 => dot_tile::<S, C, 3>(dots, o, k, to),
             2 => dot_tile::<S, C, 2>(dots, o, k, to),
             _ => dot_tile::<S, C, 1>(dots, o, k, to),

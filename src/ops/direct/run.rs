@@ -122,6 +122,12 @@ fn pack_back(layout: &Layout, level: Level, weight: &[f32]) -> Vec<Vec<f32>> {
         .collect()
 }
 
+/// Without up to 15 numbers at the start, so that each vector lies in one line of the cache.
+fn from_cache_line(buffer: &mut [f32]) -> &mut [f32] {
+    let skip = buffer.as_ptr().align_offset(64).min(15);
+    &mut buffer[skip..]
+}
+
 struct Task<'a> {
     layout: &'a Layout,
     level: Level,
@@ -144,7 +150,8 @@ impl Task<'_> {
         let (group_in, group_out) = (self.image_in / groups, self.image_out / groups);
         let mut grad_weight = vec![0.0; groups * out_channels * layout.taps];
         let mut padded = vec![0.0; images * layout.padded_image()];
-        let mut spread = vec![0.0; images * layout.grad_image()];
+        let mut spread = vec![0.0; images * layout.grad_image() + 16];
+        let spread = from_cache_line(&mut spread);
         let mut rows = match slot.is_empty() {
             true => Vec::new(),
             false => vec![0.0; layout.in_channels * layout.back_pixels()],
@@ -180,7 +187,7 @@ impl Task<'_> {
                 from: &padded,
                 from_image: layout.padded_image(),
                 offsets: &layout.offsets,
-                grad: &spread,
+                grad: spread,
                 grad_image: layout.grad_image(),
                 grad_start: layout.lead,
                 grad_stride: layout.grad_plane(),

@@ -89,7 +89,7 @@ mod x86 {
     impl Simd for Avx512 {
         const LANES: usize = 16;
         const CHANNELS: usize = 8;
-        const DOTS: (usize, usize) = (4, 5);
+        const DOTS: (usize, usize) = (8, 3);
         type Vector = __m512;
 
         #[inline(always)]
