@@ -161,3 +161,28 @@ pub enum Error {
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
 }
+
+impl Error {
+    /// For candle's traits, whose methods return candle's error.
+    pub(crate) fn into_candle(self) -> candle_core::Error {
+        match self {
+            Self::Candle(error) => error,
+            other => candle_core::Error::wrap(other),
+        }
+    }
+}
+
+/// Refuses a parameter's value.
+pub(crate) fn invalid<T>(
+    layer: &'static str,
+    parameter: &'static str,
+    value: impl std::fmt::Display,
+    problem: impl Into<String>,
+) -> Result<T> {
+    Err(Error::InvalidParameter {
+        layer,
+        parameter,
+        value: value.to_string(),
+        problem: problem.into(),
+    })
+}

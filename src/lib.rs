@@ -40,7 +40,7 @@ pub mod data;
 pub mod error;
 pub mod loss;
 pub mod nn;
-pub mod ops;
+mod ops;
 pub mod optim;
 pub mod plot;
 pub mod prelude;
