@@ -1,9 +1,11 @@
 //! The order of batches is PyTorch's.
+#![allow(clippy::unwrap_used)]
 
-use std::path::Path;
+mod common;
 
 use candlelight::Error;
 use candlelight::prelude::*;
+use common::Golden;
 
 /// Images that are their own number.
 struct Numbers(usize);
@@ -31,40 +33,29 @@ fn epoch(loader: &DataLoader) -> Vec<i64> {
 
 #[test]
 fn the_order_is_pytorchs() {
-    let path = Path::new("tests/golden/seeded.safetensors");
-    let golden = candle_core::safetensors::load(path, &Device::Cpu).unwrap();
-    let bytes = std::fs::read(path).unwrap();
-    let (_, metadata) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
-    let cases: serde_json::Value =
-        serde_json::from_str(&metadata.metadata().as_ref().unwrap()["cases"]).unwrap();
-    let mut seen = 0;
-    for (i, case) in cases
-        .as_array()
-        .unwrap()
+    let golden = Golden::read("seeded");
+    let cases: Vec<_> = golden
+        .cases
         .iter()
-        .enumerate()
-        .filter(|(_, case)| case["op"] == "loader_order")
-    {
-        let args = &case["args"];
-        let number = |name: &str| args[name].as_u64().unwrap();
-        let loader = DataLoader::builder(Numbers(number("n") as usize))
-            .batch_size(number("batch_size") as usize)
-            .shuffle(args["shuffle"].as_bool().unwrap())
+        .filter(|case| case.op == "loader_order")
+        .collect();
+    assert!(cases.len() >= 3);
+    for case in cases {
+        let loader = DataLoader::builder(Numbers(case.args["n"].as_u64().unwrap() as usize))
+            .batch_size(case.args["batch_size"].as_u64().unwrap() as usize)
+            .shuffle(case.bool("shuffle"))
             .build()
             .unwrap();
-        manual_seed(number("seed"));
-        for e in 0..number("epochs") {
-            let expected = golden[&format!("{i}/epoch{e}")].to_vec1::<i64>().unwrap();
+        manual_seed(case.args["seed"].as_u64().unwrap());
+        for e in 0..case.args["epochs"].as_u64().unwrap() {
+            let expected = golden.get(case, &format!("epoch{e}"));
             assert_eq!(
                 epoch(&loader),
-                expected,
-                "seed {}, epoch {e}",
-                number("seed")
+                expected.to_vec1::<i64>().unwrap(),
+                "{case}, epoch {e}"
             );
         }
-        seen += 1;
     }
-    assert!(seen >= 3);
 }
 
 #[test]
