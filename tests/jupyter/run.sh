@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs every notebook (or those named) under the stock evcxr kernel, as Jupyter does.
-# It makes what it needs below target/: a virtual environment and evcxr_jupyter.
+# It makes what it needs below target/: a virtual environment and evcxr's kernel.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 target="$(cd "${CARGO_TARGET_DIR:-target}" 2>/dev/null && pwd || { mkdir -p target && cd target && pwd; })"
@@ -11,15 +11,10 @@ if [ ! -x "$home/venv/bin/jupyter" ] || ! cmp -s tests/jupyter/requirements.txt 
   "$home/venv/bin/pip" install --quiet -r tests/jupyter/requirements.txt
   cp tests/jupyter/requirements.txt "$home/requirements.txt"
 fi
-# The kernel profile's flags and target directory, so that what the book's kernel already built is
-# not built again.
-if [ ! -x "$home/bin/evcxr_jupyter" ]; then
-  cargo install --quiet evcxr_jupyter --version 0.22.0 --locked --root "$home" --target-dir "$target" \
-    --profile kernel --config 'profile.kernel.inherits="release"' --config 'profile.kernel.opt-level=1'
-fi
+cargo build --locked --profile kernel --package stock-kernel
 export JUPYTER_DATA_DIR="$home/data" JUPYTER_PATH="$home/data"
 mkdir -p "$home/data"
-"$home/bin/evcxr_jupyter" --install >/dev/null
+"$target/kernel/evcxr_jupyter" --install >/dev/null
 
 # One folder for all notebooks: candle is built once, not once a notebook.
 export EVCXR_TMPDIR="$home/context"
