@@ -1,0 +1,1 @@
+//! Data sets: MNIST from disk, and the loader that cuts it into batches.

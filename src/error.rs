@@ -1,0 +1,119 @@
+//! The one error of the crate.
+
+/// What every fallible function of this crate returns.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong, in one line: the layer, the parameter, the value received, what is allowed,
+/// and the cure.
+///
+/// # Example
+///
+/// ```
+/// use candlelight::prelude::*;
+///
+/// let error = MaxPool2d::builder(2).stride(0).build().unwrap_err();
+/// assert!(matches!(error, candlelight::Error::InvalidParameter { parameter: "stride", .. }));
+/// assert_eq!(error.to_string(), "MaxPool2d: stride=(0, 0) must be at least 1; leave it out for stride = kernel_size");
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A parameter's value is outside its range, or does not go with another one.
+    #[error("{layer}: {parameter}={value} {problem}")]
+    InvalidParameter {
+        /// The layer, loss or optimizer.
+        layer: &'static str,
+        /// The parameter's name, PyTorch's.
+        parameter: &'static str,
+        /// The value received.
+        value: String,
+        /// Why it is refused, and the cure.
+        problem: String,
+    },
+
+    /// A tensor has another shape than the layer takes.
+    #[error("{layer}: {what} has shape {got:?}, expected {expected}; {cure}")]
+    WrongShape {
+        /// The layer, loss or optimizer.
+        layer: &'static str,
+        /// Which tensor: `input`, `targets`, …
+        what: &'static str,
+        /// The shape received.
+        got: Vec<usize>,
+        /// The shape that is taken, in words.
+        expected: String,
+        /// How to get there.
+        cure: String,
+    },
+
+    /// The kernel does not fit into the padded input.
+    #[error(
+        "{layer}: the kernel spans {kernel:?} (kernel_size={kernel_size:?}, dilation={dilation:?}) but the padded input is only {padded:?}; \
+         use a smaller kernel_size or dilation, more padding, or a larger image"
+    )]
+    KernelTooLarge {
+        /// The layer.
+        layer: &'static str,
+        /// Rows and columns that the dilated kernel covers.
+        kernel: (usize, usize),
+        /// The kernel's own rows and columns.
+        kernel_size: (usize, usize),
+        /// The spacing between the kernel's taps.
+        dilation: (usize, usize),
+        /// The input's rows and columns, padding included.
+        padded: (usize, usize),
+    },
+
+    /// A tensor has an element type that the layer does not take.
+    #[error("{layer}: {what} has dtype {got:?}, expected {expected}; convert it with to_dtype")]
+    WrongDType {
+        /// The layer, loss or optimizer.
+        layer: &'static str,
+        /// Which tensor.
+        what: &'static str,
+        /// The type received.
+        got: candle_core::DType,
+        /// The types that are taken.
+        expected: &'static str,
+    },
+
+    /// A class index is not one of the classes that the logits have.
+    #[error("CrossEntropyLoss: target {target} at position {position} is out of range for {classes} classes; targets are 0 to {}", classes - 1)]
+    TargetOutOfRange {
+        /// The index received.
+        target: i64,
+        /// Where in the targets.
+        position: usize,
+        /// How many classes the logits have.
+        classes: usize,
+    },
+
+    /// An operation of candle failed.
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
+}
+
+impl Error {
+    /// For candle's traits, whose methods return candle's error.
+    pub(crate) fn into_candle(self) -> candle_core::Error {
+        match self {
+            Self::Candle(error) => error,
+            other => candle_core::Error::wrap(other),
+        }
+    }
+}
+
+/// Refuses a parameter's value.
+pub(crate) fn invalid<T>(
+    layer: &'static str,
+    parameter: &'static str,
+    value: impl std::fmt::Display,
+    problem: impl Into<String>,
+) -> Result<T> {
+    Err(Error::InvalidParameter {
+        layer,
+        parameter,
+        value: value.to_string(),
+        problem: problem.into(),
+    })
+}

@@ -1,0 +1,469 @@
+//! The 2-d convolution.
+
+use std::fmt;
+
+use candle_core::{DType, Module, Tensor, Var};
+use candle_nn::VarBuilder;
+
+use super::init::{bias_init, weight_init};
+use crate::error::invalid;
+use crate::ops::conv2d::{Geometry, conv2d};
+use crate::size::{Padding2, Size2, output_length, span};
+use crate::{Error, Result};
+
+const LAYER: &str = "Conv2d";
+
+/// A 2-d convolution over images. Equivalent of `torch.nn.Conv2d`.
+///
+/// `output[n, o] = bias[o] + Σ_c weight[o, c] ⋆ input[n, c]`, where `⋆` is the 2-d
+/// cross-correlation.
+///
+/// | parameter | default | meaning | valid |
+/// |---|---|---|---|
+/// | `in_channels` | | channels of the input | ≥ 1, a multiple of `groups` |
+/// | `out_channels` | | channels of the output: one filter each | ≥ 1, a multiple of `groups` |
+/// | `kernel_size` | | the filter's rows and columns | an int or a pair, ≥ 1 |
+/// | `stride` | 1 | how far the filter moves from one output to the next | an int or a pair, ≥ 1 |
+/// | `padding` | 0 | zeros around the input | an int, a pair, or [`Padding2`] |
+/// | `dilation` | 1 | the distance between the filter's taps | an int or a pair, ≥ 1 |
+/// | `groups` | 1 | how many parts the channels fall into, each convolved by itself | divides both channel counts |
+/// | `bias` | true | whether a number is added to each output channel | |
+///
+/// `weight` has the shape (out_channels, in_channels / groups, kernel_size rows, kernel_size
+/// columns), `bias` (out_channels); both start uniform in ±1/√fan_in, with
+/// fan_in = in_channels / groups · rows · columns.
+///
+/// # Shape
+///
+/// Input (N, C, H, W) or (C, H, W) with C = in_channels; output (N, out_channels, H′, W′) or
+/// (out_channels, H′, W′), where
+/// H′ = ⌊(H + 2·padding − dilation·(kernel_size − 1) − 1) / stride⌋ + 1, and W′ likewise.
+///
+/// # Errors
+///
+/// When built: [`Error::InvalidParameter`]. In [`forward`](Self::forward): [`Error::WrongShape`],
+/// [`Error::WrongDType`], [`Error::KernelTooLarge`].
+///
+/// # Differences from PyTorch
+///
+/// `padding_mode` is always zeros. On another device than the CPU the convolution is candle's own,
+/// which takes one number for both axes of `stride` and of `dilation`; a pair is an error there.
+///
+/// # Example
+///
+/// ```
+/// use candlelight::prelude::*;
+///
+/// # fn main() -> Result<()> {
+/// let vb = var_builder(DType::F32, &Device::Cpu);
+/// let conv = Conv2d::builder(1, 10, 5).stride(2).padding((1, 2)).build(vb.pp("conv1"))?;
+/// let images = Tensor::zeros((64, 1, 28, 28), DType::F32, &Device::Cpu)?;
+/// assert_eq!(conv.forward(&images)?.dims(), [64, 10, 13, 14]);
+/// assert_eq!(conv.to_string(), "Conv2d(1, 10, kernel_size=(5, 5), stride=(2, 2), padding=(1, 2))");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Conv2d {
+    options: Conv2dBuilder,
+    weight: Var,
+    bias: Option<Var>,
+}
+
+/// The parameters of a [`Conv2d`] before it is built.
+///
+/// # Example
+///
+/// ```
+/// use candlelight::prelude::*;
+///
+/// let builder = Conv2d::builder(16, 32, 3).groups(3);
+/// let error = builder.build(var_builder(DType::F32, &Device::Cpu)).unwrap_err();
+/// assert_eq!(
+///     error.to_string(),
+///     "Conv2d: groups=3 does not divide in_channels=16; choose a common divisor of in_channels and out_channels"
+/// );
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conv2dBuilder {
+    in_channels: usize,
+    out_channels: usize,
+    kernel_size: Size2,
+    stride: Size2,
+    padding: Padding2,
+    dilation: Size2,
+    groups: usize,
+    bias: bool,
+}
+
+impl Conv2dBuilder {
+    /// How far the filter moves from one output to the next; 1 unless set.
+    pub fn stride(mut self, stride: impl Into<Size2>) -> Self {
+        self.stride = stride.into();
+        self
+    }
+
+    /// Zeros around the input; 0 unless set.
+    pub fn padding(mut self, padding: impl Into<Padding2>) -> Self {
+        self.padding = padding.into();
+        self
+    }
+
+    /// The distance between the filter's taps; 1 unless set.
+    pub fn dilation(mut self, dilation: impl Into<Size2>) -> Self {
+        self.dilation = dilation.into();
+        self
+    }
+
+    /// How many parts the channels fall into; 1 unless set.
+    pub fn groups(mut self, groups: usize) -> Self {
+        self.groups = groups;
+        self
+    }
+
+    /// Whether a number is added to each output channel; true unless set.
+    pub fn bias(mut self, bias: bool) -> Self {
+        self.bias = bias;
+        self
+    }
+
+    /// The layer, with its weights taken from `vb` as `weight` and `bias`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidParameter`] where a parameter is outside its range; [`Error::Candle`] where
+    /// `vb` has other shapes.
+    pub fn build(self, vb: VarBuilder<'_>) -> Result<Conv2d> {
+        let fan_in = self.check()?;
+        let weight = vb.get_with_hints(self.weight_shape(), "weight", weight_init(fan_in))?;
+        let bias = match self.bias {
+            true => Some(vb.get_with_hints(self.out_channels, "bias", bias_init(fan_in))?),
+            false => None,
+        };
+        Ok(Conv2d {
+            weight: Var::from_tensor(&weight)?,
+            bias: bias.as_ref().map(Var::from_tensor).transpose()?,
+            options: self,
+        })
+    }
+
+    /// The layer with weights that one has already: a filter written by hand.
+    ///
+    /// `bias` decides whether there is one.
+    ///
+    /// # Errors
+    ///
+    /// As [`build`](Self::build), and [`Error::WrongShape`].
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use candlelight::prelude::*;
+    ///
+    /// # fn main() -> Result<()> {
+    /// let edge = Tensor::new(&[[[[-1f32, 1.0]]]], &Device::Cpu)?;
+    /// let conv = Conv2d::builder(1, 1, (1, 2)).build_with(&edge, None)?;
+    /// let row = Tensor::new(&[[[[0f32, 0.0, 3.0, 3.0]]]], &Device::Cpu)?;
+    /// assert_eq!(conv.forward(&row)?.flatten_all()?.to_vec1::<f32>()?, [0.0, 3.0, 0.0]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn build_with(mut self, weight: &Tensor, bias: Option<&Tensor>) -> Result<Conv2d> {
+        self.bias = bias.is_some();
+        self.check()?;
+        let (o, c, h, w) = self.weight_shape();
+        super::expect_shape(LAYER, "weight", weight, &[o, c, h, w])?;
+        if let Some(bias) = bias {
+            super::expect_shape(LAYER, "bias", bias, &[o])?;
+        }
+        Ok(Conv2d {
+            weight: Var::from_tensor(&weight.contiguous()?)?,
+            bias: bias.map(Var::from_tensor).transpose()?,
+            options: self,
+        })
+    }
+
+    fn weight_shape(&self) -> (usize, usize, usize, usize) {
+        let Size2 { h, w } = self.kernel_size;
+        (self.out_channels, self.in_channels / self.groups, h, w)
+    }
+
+    /// Checks each parameter and returns how many inputs one output reads.
+    fn check(&self) -> Result<usize> {
+        for (name, channels) in [
+            ("in_channels", self.in_channels),
+            ("out_channels", self.out_channels),
+        ] {
+            if channels == 0 {
+                return invalid(LAYER, name, channels, "must be at least 1");
+            }
+        }
+        for (name, size) in [
+            ("kernel_size", self.kernel_size),
+            ("stride", self.stride),
+            ("dilation", self.dilation),
+        ] {
+            if size.has_zero() {
+                return invalid(LAYER, name, size, "must be at least 1");
+            }
+        }
+        if self.groups == 0 {
+            return invalid(LAYER, "groups", 0, "must be at least 1");
+        }
+        for (name, channels) in [
+            ("in_channels", self.in_channels),
+            ("out_channels", self.out_channels),
+        ] {
+            if channels % self.groups != 0 {
+                let problem = format!(
+                    "does not divide {name}={channels}; choose a common divisor of in_channels and out_channels"
+                );
+                return invalid(LAYER, "groups", self.groups, problem);
+            }
+        }
+        if self.padding == Padding2::Same && self.stride != Size2::from(1) {
+            let problem = format!(
+                "goes with stride 1 only, not {}; give the padding as a number",
+                self.stride
+            );
+            return invalid(LAYER, "padding", "same", problem);
+        }
+        let fan_in = self
+            .kernel_size
+            .checked_area()
+            .and_then(|area| area.checked_mul(self.in_channels / self.groups))
+            .filter(|fan_in| fan_in.checked_mul(self.out_channels).is_some());
+        match fan_in {
+            Some(fan_in) => Ok(fan_in),
+            None => invalid(
+                LAYER,
+                "kernel_size",
+                self.kernel_size,
+                "makes more weights than can be counted; use a smaller kernel",
+            ),
+        }
+    }
+
+    /// What is added before and after, along rows and columns.
+    fn pads(&self) -> (Size2, Size2) {
+        match self.padding {
+            Padding2::Zeros(size) => (size, size),
+            Padding2::Valid => (Size2::from(0), Size2::from(0)),
+            Padding2::Same => {
+                let total = Size2 {
+                    h: self.dilation.h.saturating_mul(self.kernel_size.h - 1),
+                    w: self.dilation.w.saturating_mul(self.kernel_size.w - 1),
+                };
+                let before = Size2 {
+                    h: total.h / 2,
+                    w: total.w / 2,
+                };
+                let after = Size2 {
+                    h: total.h - before.h,
+                    w: total.w - before.w,
+                };
+                (before, after)
+            }
+        }
+    }
+}
+
+impl Conv2d {
+    /// The parameters of a convolution; the others are set on what it returns.
+    pub fn builder(
+        in_channels: usize,
+        out_channels: usize,
+        kernel_size: impl Into<Size2>,
+    ) -> Conv2dBuilder {
+        Conv2dBuilder {
+            in_channels,
+            out_channels,
+            kernel_size: kernel_size.into(),
+            stride: Size2::from(1),
+            padding: Padding2::from(0),
+            dilation: Size2::from(1),
+            groups: 1,
+            bias: true,
+        }
+    }
+
+    /// The convolution of `input`, (N, C, H, W) or (C, H, W).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WrongShape`] for another rank or another number of channels,
+    /// [`Error::WrongDType`] where `input` and the weights differ or are not f32 or f64,
+    /// [`Error::KernelTooLarge`] where no window fits.
+    pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        let dims = input.dims();
+        let (image, batched) = match *dims {
+            [n, c, h, w] if self.takes(c, h, w) => ((n, c, h, w), true),
+            [c, h, w] if self.takes(c, h, w) => ((1, c, h, w), false),
+            _ => {
+                let c = self.options.in_channels;
+                return Err(Error::WrongShape {
+                    layer: LAYER,
+                    what: "input",
+                    got: dims.to_vec(),
+                    expected: format!("(N, {c}, H, W) or ({c}, H, W)"),
+                    cure: format!("in_channels={c} must be the input's channels"),
+                });
+            }
+        };
+        super::expect_dtype(LAYER, input, self.weight.dtype(), &[DType::F32, DType::F64])?;
+        let geometry = self.geometry(Size2::from((image.2, image.3)))?;
+        let input = input.reshape(image)?;
+        let bias = self.bias.as_ref().map(Var::as_tensor);
+        let output = conv2d(&input, self.weight.as_tensor(), bias, geometry)?;
+        match batched {
+            true => Ok(output),
+            false => Ok(output.squeeze(0)?),
+        }
+    }
+
+    fn takes(&self, c: usize, h: usize, w: usize) -> bool {
+        c == self.options.in_channels && h > 0 && w > 0
+    }
+
+    /// The filters: (out_channels, in_channels / groups, rows, columns).
+    pub fn weight(&self) -> &Tensor {
+        self.weight.as_tensor()
+    }
+
+    /// What is added to each output channel: (out_channels).
+    pub fn bias(&self) -> Option<&Tensor> {
+        self.bias.as_ref().map(Var::as_tensor)
+    }
+
+    /// `weight` and, where there is one, `bias`, as the variables that an optimizer changes.
+    pub fn named_parameters(&self) -> Vec<(String, Var)> {
+        super::weight_and_bias(&self.weight, self.bias.as_ref())
+    }
+
+    /// How many numbers the layer learns.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use candlelight::prelude::*;
+    ///
+    /// let conv = Conv2d::builder(10, 20, 5).build(var_builder(DType::F32, &Device::Cpu))?;
+    /// assert_eq!(conv.parameter_count(), 20 * 10 * 5 * 5 + 20);
+    /// # Ok::<(), candlelight::Error>(())
+    /// ```
+    pub fn parameter_count(&self) -> usize {
+        super::count(&self.named_parameters())
+    }
+
+    /// Rows and columns of the output for an image of `input` rows and columns.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::KernelTooLarge`] where no window fits.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use candlelight::prelude::*;
+    ///
+    /// let conv = Conv2d::builder(1, 10, 5).stride(2).build(var_builder(DType::F32, &Device::Cpu))?;
+    /// assert_eq!(conv.output_size((28, 28))?, (12, 12));
+    /// assert!(conv.output_size(4).is_err());
+    /// # Ok::<(), candlelight::Error>(())
+    /// ```
+    pub fn output_size(&self, input: impl Into<Size2>) -> Result<(usize, usize)> {
+        Ok(self.geometry(input.into())?.output.into())
+    }
+
+    /// How many multiply-adds one image of `input` rows and columns takes: each output reads
+    /// in_channels / groups · rows · columns numbers.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::KernelTooLarge`] where no window fits.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use candlelight::prelude::*;
+    ///
+    /// let conv = Conv2d::builder(1, 10, 5).build(var_builder(DType::F32, &Device::Cpu))?;
+    /// assert_eq!(conv.multiply_adds((28, 28))?, 24 * 24 * 10 * 25);
+    /// # Ok::<(), candlelight::Error>(())
+    /// ```
+    pub fn multiply_adds(&self, input: impl Into<Size2>) -> Result<usize> {
+        let output = self.geometry(input.into())?.output;
+        Ok(self
+            .weight
+            .elem_count()
+            .saturating_mul(output.h)
+            .saturating_mul(output.w))
+    }
+
+    fn geometry(&self, input: Size2) -> Result<Geometry> {
+        let options = &self.options;
+        let (before, after) = options.pads();
+        let padded = Size2 {
+            h: input.h.saturating_add(before.h).saturating_add(after.h),
+            w: input.w.saturating_add(before.w).saturating_add(after.w),
+        };
+        let (kernel, stride, dilation) = (options.kernel_size, options.stride, options.dilation);
+        let rows = output_length(padded.h, kernel.h, stride.h, 0, dilation.h);
+        let columns = output_length(padded.w, kernel.w, stride.w, 0, dilation.w);
+        match (rows, columns) {
+            (Some(h), Some(w)) => Ok(Geometry {
+                groups: options.groups,
+                kernel,
+                stride,
+                dilation,
+                before,
+                after,
+                output: Size2 { h, w },
+            }),
+            _ => Err(Error::KernelTooLarge {
+                layer: LAYER,
+                kernel: (
+                    span(kernel.h, dilation.h).unwrap_or(usize::MAX),
+                    span(kernel.w, dilation.w).unwrap_or(usize::MAX),
+                ),
+                kernel_size: kernel.into(),
+                dilation: dilation.into(),
+                padded: padded.into(),
+            }),
+        }
+    }
+}
+
+impl Module for Conv2d {
+    fn forward(&self, input: &Tensor) -> candle_core::Result<Tensor> {
+        self.forward(input).map_err(Error::into_candle)
+    }
+}
+
+impl fmt::Display for Conv2d {
+    /// What PyTorch's `repr` prints: only what differs from the defaults.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let options = &self.options;
+        write!(
+            f,
+            "Conv2d({}, {}, kernel_size={}, stride={}",
+            options.in_channels, options.out_channels, options.kernel_size, options.stride
+        )?;
+        match options.padding {
+            Padding2::Zeros(size) if size == Size2::from(0) => {}
+            Padding2::Zeros(size) => write!(f, ", padding={size}")?,
+            Padding2::Same => f.write_str(", padding=same")?,
+            Padding2::Valid => f.write_str(", padding=valid")?,
+        }
+        if options.dilation != Size2::from(1) {
+            write!(f, ", dilation={}", options.dilation)?;
+        }
+        if options.groups != 1 {
+            write!(f, ", groups={}", options.groups)?;
+        }
+        if !options.bias {
+            f.write_str(", bias=False")?;
+        }
+        f.write_str(")")
+    }
+}

@@ -1,0 +1,71 @@
+//! Layers: convolution, max pooling, fully connected; and two networks made of them.
+
+mod conv2d;
+mod init;
+mod linear;
+mod max_pool2d;
+mod net;
+mod relu;
+
+pub use conv2d::{Conv2d, Conv2dBuilder};
+pub use init::{var_builder, var_builder_from};
+pub use linear::{Linear, LinearBuilder};
+pub use max_pool2d::{MaxPool2d, MaxPool2dBuilder};
+pub use net::{LargeNet, Net, Network};
+pub use relu::relu;
+
+use candle_core::{DType, Tensor, Var};
+
+use crate::{Error, Result};
+
+/// A layer's parameters under PyTorch's names.
+fn weight_and_bias(weight: &Var, bias: Option<&Var>) -> Vec<(String, Var)> {
+    let weight = ("weight".to_string(), weight.clone());
+    let bias = bias.map(|bias| ("bias".to_string(), bias.clone()));
+    std::iter::once(weight).chain(bias).collect()
+}
+
+fn count(parameters: &[(String, Var)]) -> usize {
+    parameters.iter().map(|(_, var)| var.elem_count()).sum()
+}
+
+fn expect_shape(
+    layer: &'static str,
+    what: &'static str,
+    tensor: &Tensor,
+    shape: &[usize],
+) -> Result<()> {
+    if tensor.dims() == shape {
+        return Ok(());
+    }
+    Err(Error::WrongShape {
+        layer,
+        what,
+        got: tensor.dims().to_vec(),
+        expected: format!("{shape:?}"),
+        cure: "reshape it or change the layer's sizes".to_string(),
+    })
+}
+
+/// The input must have one of `allowed` types, and the weights' own.
+fn expect_dtype(
+    layer: &'static str,
+    input: &Tensor,
+    weight: DType,
+    allowed: &[DType],
+) -> Result<()> {
+    let got = input.dtype();
+    if got == weight && allowed.contains(&got) {
+        return Ok(());
+    }
+    Err(Error::WrongDType {
+        layer,
+        what: "input",
+        got,
+        expected: match weight {
+            DType::F64 => "f64, as the weights",
+            DType::F32 => "f32, as the weights",
+            _ => "f32 or f64, and the weights the same",
+        },
+    })
+}

@@ -1,0 +1,243 @@
+//! What the trainer trains, and the two networks of the book.
+
+use std::fmt;
+
+use candle_core::{Tensor, Var};
+use candle_nn::VarBuilder;
+
+use super::{Conv2d, Linear, MaxPool2d, relu};
+use crate::Result;
+
+/// Whatever turns a batch of images into logits, one for each class, and can be trained.
+///
+/// # Example
+///
+/// The smallest network there is, one fully connected layer:
+///
+/// ```
+/// use candlelight::prelude::*;
+///
+/// struct Softmax(Linear);
+///
+/// impl Network for Softmax {
+///     fn forward(&self, images: &Tensor) -> Result<Tensor> {
+///         self.0.forward(&images.flatten_from(1)?)
+///     }
+///
+///     fn named_parameters(&self) -> Vec<(String, Var)> {
+///         self.0.named_parameters()
+///     }
+/// }
+///
+/// # fn main() -> Result<()> {
+/// let net = Softmax(Linear::builder(784, 10).build(var_builder(DType::F32, &Device::Cpu))?);
+/// let images = Tensor::zeros((2, 1, 28, 28), DType::F32, &Device::Cpu)?;
+/// assert_eq!(net.forward(&images)?.dims(), [2, 10]);
+/// assert_eq!(net.parameter_count(), 7850);
+/// # Ok(())
+/// # }
+/// ```
+pub trait Network {
+    /// The logits (N, classes) of a batch of images (N, C, H, W).
+    ///
+    /// # Errors
+    ///
+    /// Those of the layers inside.
+    fn forward(&self, images: &Tensor) -> Result<Tensor>;
+
+    /// All parameters with their names, in PyTorch's order: `conv1.weight`, `conv1.bias`, …
+    fn named_parameters(&self) -> Vec<(String, Var)>;
+
+    /// All parameters, in the same order: what an optimizer takes.
+    fn parameters(&self) -> Vec<Var> {
+        let named = self.named_parameters();
+        named.into_iter().map(|(_, var)| var).collect()
+    }
+
+    /// How many numbers the network learns.
+    fn parameter_count(&self) -> usize {
+        self.parameters().iter().map(|var| var.elem_count()).sum()
+    }
+}
+
+/// The small network: two convolutions of 5×5, two fully connected layers, 21,840 parameters.
+///
+/// conv1 1→10 k5, max pool 2, ReLU, conv2 10→20 k5, max pool 2, ReLU, flatten, fc1 320→50, ReLU,
+/// fc2 50→10. A clone shares the parameters.
+///
+/// # Shape
+///
+/// Images (N, 1, 28, 28), logits (N, 10).
+///
+/// # Example
+///
+/// ```
+/// use candlelight::prelude::*;
+///
+/// # fn main() -> Result<()> {
+/// let net = Net::new(var_builder(DType::F32, &Device::Cpu))?;
+/// let images = Tensor::zeros((64, 1, 28, 28), DType::F32, &Device::Cpu)?;
+/// assert_eq!(net.forward(&images)?.dims(), [64, 10]);
+/// assert_eq!(net.parameter_count(), 21_840);
+/// assert_eq!(net.named_parameters()[0].0, "conv1.weight");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Net {
+    conv1: Conv2d,
+    conv2: Conv2d,
+    pool: MaxPool2d,
+    fc1: Linear,
+    fc2: Linear,
+}
+
+impl Net {
+    /// The network, with its weights taken from `vb`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Candle`](crate::Error::Candle) where `vb` has other shapes.
+    pub fn new(vb: VarBuilder<'_>) -> Result<Self> {
+        Ok(Self {
+            conv1: Conv2d::builder(1, 10, 5).build(vb.pp("conv1"))?,
+            conv2: Conv2d::builder(10, 20, 5).build(vb.pp("conv2"))?,
+            pool: MaxPool2d::builder(2).build()?,
+            fc1: Linear::builder(320, 50).build(vb.pp("fc1"))?,
+            fc2: Linear::builder(50, 10).build(vb.pp("fc2"))?,
+        })
+    }
+}
+
+impl Network for Net {
+    fn forward(&self, images: &Tensor) -> Result<Tensor> {
+        let x = relu(&self.pool.forward(&self.conv1.forward(images)?)?)?;
+        let x = relu(&self.pool.forward(&self.conv2.forward(&x)?)?)?;
+        let x = relu(&self.fc1.forward(&x.flatten_from(1)?)?)?;
+        self.fc2.forward(&x)
+    }
+
+    fn named_parameters(&self) -> Vec<(String, Var)> {
+        named([
+            ("conv1", self.conv1.named_parameters()),
+            ("conv2", self.conv2.named_parameters()),
+            ("fc1", self.fc1.named_parameters()),
+            ("fc2", self.fc2.named_parameters()),
+        ])
+    }
+}
+
+impl fmt::Display for Net {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts: [(&str, &dyn fmt::Display); 5] = [
+            ("conv1", &self.conv1),
+            ("conv2", &self.conv2),
+            ("pool", &self.pool),
+            ("fc1", &self.fc1),
+            ("fc2", &self.fc2),
+        ];
+        write_parts(f, "Net", &parts)
+    }
+}
+
+/// The larger network: two convolutions of 3×3, two fully connected layers, 1,199,882 parameters.
+///
+/// conv1 1→32 k3, ReLU, conv2 32→64 k3, ReLU, max pool 2, flatten, fc1 9216→128, ReLU, fc2 128→10:
+/// PyTorch's MNIST example without its dropout. A clone shares the parameters.
+///
+/// # Shape
+///
+/// Images (N, 1, 28, 28), logits (N, 10).
+///
+/// # Example
+///
+/// ```
+/// use candlelight::prelude::*;
+///
+/// # fn main() -> Result<()> {
+/// let net = LargeNet::new(var_builder(DType::F32, &Device::Cpu))?;
+/// let images = Tensor::zeros((2, 1, 28, 28), DType::F32, &Device::Cpu)?;
+/// assert_eq!(net.forward(&images)?.dims(), [2, 10]);
+/// assert_eq!(net.parameter_count(), 1_199_882);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct LargeNet {
+    conv1: Conv2d,
+    conv2: Conv2d,
+    pool: MaxPool2d,
+    fc1: Linear,
+    fc2: Linear,
+}
+
+impl LargeNet {
+    /// The network, with its weights taken from `vb`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Candle`](crate::Error::Candle) where `vb` has other shapes.
+    pub fn new(vb: VarBuilder<'_>) -> Result<Self> {
+        Ok(Self {
+            conv1: Conv2d::builder(1, 32, 3).build(vb.pp("conv1"))?,
+            conv2: Conv2d::builder(32, 64, 3).build(vb.pp("conv2"))?,
+            pool: MaxPool2d::builder(2).build()?,
+            fc1: Linear::builder(9216, 128).build(vb.pp("fc1"))?,
+            fc2: Linear::builder(128, 10).build(vb.pp("fc2"))?,
+        })
+    }
+}
+
+impl Network for LargeNet {
+    fn forward(&self, images: &Tensor) -> Result<Tensor> {
+        let x = relu(&self.conv1.forward(images)?)?;
+        let x = relu(&self.conv2.forward(&x)?)?;
+        let x = self.pool.forward(&x)?;
+        let x = relu(&self.fc1.forward(&x.flatten_from(1)?)?)?;
+        self.fc2.forward(&x)
+    }
+
+    fn named_parameters(&self) -> Vec<(String, Var)> {
+        named([
+            ("conv1", self.conv1.named_parameters()),
+            ("conv2", self.conv2.named_parameters()),
+            ("fc1", self.fc1.named_parameters()),
+            ("fc2", self.fc2.named_parameters()),
+        ])
+    }
+}
+
+impl fmt::Display for LargeNet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts: [(&str, &dyn fmt::Display); 5] = [
+            ("conv1", &self.conv1),
+            ("conv2", &self.conv2),
+            ("pool", &self.pool),
+            ("fc1", &self.fc1),
+            ("fc2", &self.fc2),
+        ];
+        write_parts(f, "LargeNet", &parts)
+    }
+}
+
+fn named<const N: usize>(layers: [(&str, Vec<(String, Var)>); N]) -> Vec<(String, Var)> {
+    let prefixed = |(layer, parameters): (&str, Vec<(String, Var)>)| {
+        let layer = layer.to_string();
+        let name = move |(name, var)| (format!("{layer}.{name}"), var);
+        parameters.into_iter().map(name).collect::<Vec<_>>()
+    };
+    layers.into_iter().flat_map(prefixed).collect()
+}
+
+/// As PyTorch prints a module: one layer a line.
+fn write_parts(
+    f: &mut fmt::Formatter<'_>,
+    name: &str,
+    parts: &[(&str, &dyn fmt::Display)],
+) -> fmt::Result {
+    writeln!(f, "{name}(")?;
+    for (name, layer) in parts {
+        writeln!(f, "  ({name}): {layer}")?;
+    }
+    f.write_str(")")
+}

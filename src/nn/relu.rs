@@ -1,0 +1,48 @@
+//! The rectifier.
+
+use candle_core::{DType, Tensor};
+
+use crate::{Error, Result};
+
+/// What is negative becomes 0. Equivalent of `torch.nn.functional.relu`.
+///
+/// `output = max(0, input)`. Its gradient is 1 where the input is positive, else 0, also where it
+/// is exactly 0; [`Tensor::relu`]'s gradient is 1 there.
+///
+/// # Shape
+///
+/// Any; the output has the input's.
+///
+/// # Errors
+///
+/// [`Error::WrongDType`] where the input is not f32 or f64.
+///
+/// # Differences from PyTorch
+///
+/// None.
+///
+/// # Example
+///
+/// ```
+/// use candlelight::prelude::*;
+///
+/// # fn main() -> Result<()> {
+/// let x = Var::new(&[-1f32, 0.0, 2.0], &Device::Cpu)?;
+/// let y = relu(&x)?;
+/// assert_eq!(y.to_vec1::<f32>()?, [0.0, 0.0, 2.0]);
+/// let gradients = y.sum_all()?.backward()?;
+/// assert_eq!(gradients.get(&x).unwrap().to_vec1::<f32>()?, [0.0, 0.0, 1.0]);
+/// # Ok(())
+/// # }
+/// ```
+pub fn relu(input: &Tensor) -> Result<Tensor> {
+    match input.dtype() {
+        DType::F32 | DType::F64 => Ok(crate::ops::relu::relu(input)?),
+        got => Err(Error::WrongDType {
+            layer: "relu",
+            what: "input",
+            got,
+            expected: "f32 or f64",
+        }),
+    }
+}

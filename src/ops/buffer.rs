@@ -1,0 +1,127 @@
+//! Numbers in memory: which types the kernels take, and how they reach a tensor's elements.
+
+use candle_core::{CpuStorage, Layout, Result, Shape, Storage, Tensor, WithDType, bail};
+
+/// f32 and f64.
+pub(crate) trait Element: WithDType {
+    const ZERO: Self;
+    const NEG_INFINITY: Self;
+
+    fn is_nan(self) -> bool;
+    fn as_mut_slice(storage: &mut CpuStorage) -> Option<&mut [Self]>;
+}
+
+impl Element for f32 {
+    const ZERO: Self = 0.0;
+    const NEG_INFINITY: Self = f32::NEG_INFINITY;
+
+    fn is_nan(self) -> bool {
+        self.is_nan()
+    }
+
+    fn as_mut_slice(storage: &mut CpuStorage) -> Option<&mut [Self]> {
+        match storage {
+            CpuStorage::F32(values) => Some(values),
+            _ => None,
+        }
+    }
+}
+
+impl Element for f64 {
+    const ZERO: Self = 0.0;
+    const NEG_INFINITY: Self = f64::NEG_INFINITY;
+
+    fn is_nan(self) -> bool {
+        self.is_nan()
+    }
+
+    fn as_mut_slice(storage: &mut CpuStorage) -> Option<&mut [Self]> {
+        match storage {
+            CpuStorage::F64(values) => Some(values),
+            _ => None,
+        }
+    }
+}
+
+/// Calls `$body` with `$T` the element type of `$storage`; an error for other types.
+macro_rules! for_float {
+    ($storage:expr, $name:expr, $T:ident => $body:expr) => {
+        match $storage {
+            candle_core::CpuStorage::F32(_) => {
+                type $T = f32;
+                $body
+            }
+            candle_core::CpuStorage::F64(_) => {
+                type $T = f64;
+                $body
+            }
+            _ => candle_core::bail!("{}: the elements must be f32 or f64", $name),
+        }
+    };
+}
+pub(crate) use for_float;
+
+/// The elements of a contiguous tensor.
+pub(crate) fn elements<'a, T: Element>(
+    storage: &'a CpuStorage,
+    layout: &Layout,
+) -> Result<&'a [T]> {
+    let all = storage.as_slice::<T>()?;
+    match layout.contiguous_offsets() {
+        Some((start, end)) => Ok(&all[start..end]),
+        None => bail!("a kernel was given a tensor that is not contiguous"),
+    }
+}
+
+/// Calls `body` with the elements of a contiguous tensor on the CPU.
+pub(crate) fn with_elements<T: Element, R>(
+    tensor: &Tensor,
+    body: impl FnOnce(&[T]) -> Result<R>,
+) -> Result<R> {
+    let (storage, layout) = tensor.storage_and_layout();
+    match &*storage {
+        Storage::Cpu(storage) => body(elements(storage, layout)?),
+        _ => bail!("a CPU kernel was given a tensor on another device"),
+    }
+}
+
+/// `n` zeros; an error where there is no such memory.
+pub(crate) fn zeros<T: Element>(n: usize) -> Result<Vec<T>> {
+    // Only large requests can fail; for those, ask before taking.
+    if n > 1 << 26 && Vec::<T>::new().try_reserve_exact(n).is_err() {
+        bail!("{n} numbers do not fit into memory; use a smaller batch, image or padding");
+    }
+    Ok(vec![T::ZERO; n])
+}
+
+/// A result of a kernel as candle wants it.
+pub(crate) fn output<T: Element>(
+    values: Vec<T>,
+    shape: impl Into<Shape>,
+) -> Result<(CpuStorage, Shape)> {
+    Ok((T::to_cpu_storage_owned(values), shape.into()))
+}
+
+/// The sum in a fixed order: sixteen running sums, which the compiler keeps in vector registers,
+/// then those one after another.
+pub(crate) fn sum<T: Element>(values: &[T]) -> T {
+    let mut lanes = [T::ZERO; 16];
+    let chunks = values.chunks_exact(16);
+    let rest = chunks.remainder();
+    for chunk in chunks {
+        for (lane, &value) in lanes.iter_mut().zip(chunk) {
+            *lane += value;
+        }
+    }
+    for (lane, &value) in lanes.iter_mut().zip(rest) {
+        *lane += value;
+    }
+    lanes.into_iter().fold(T::ZERO, |total, lane| total + lane)
+}
+
+/// `into[i] += from[i]`.
+pub(crate) fn add<T: Element>(into: &mut [T], from: &[T]) {
+    for (into, &from) in into.iter_mut().zip(from) {
+        *into += from;
+    }
+}

@@ -1,0 +1,213 @@
+//! Max pooling with the exact gradient: an output's gradient goes, whole, to the one input that
+//! was its maximum.
+//!
+//! candle's own gives each of the window's values a share.
+
+use std::sync::{Arc, OnceLock};
+
+use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Tensor, bail};
+use rayon::prelude::*;
+
+use super::buffer::{Element, elements, for_float, output, with_elements, zeros};
+use crate::size::Size2;
+
+const NAME: &str = "max_pool2d";
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Geometry {
+    pub(crate) kernel: Size2,
+    pub(crate) stride: Size2,
+    pub(crate) padding: Size2,
+    pub(crate) dilation: Size2,
+    pub(crate) input: Size2,
+    pub(crate) output: Size2,
+}
+
+/// The maxima of `input` (…, H, W) and where they were, as row · W + column.
+pub(crate) fn max_pool2d(input: &Tensor, geometry: Geometry) -> Result<(Tensor, Arc<Vec<u32>>)> {
+    if geometry.input.h as u64 * geometry.input.w as u64 > u64::from(u32::MAX) {
+        bail!("{NAME}: an image of more than 2³² pixels");
+    }
+    if !input.device().is_cpu() {
+        // Moving a tensor to another device has a gradient of its own in candle.
+        let (output, indices) = max_pool2d(&input.to_device(&Device::Cpu)?, geometry)?;
+        return Ok((output.to_device(input.device())?, indices));
+    }
+    let indices = Arc::new(OnceLock::new());
+    let op = MaxPool2dOp {
+        geometry,
+        indices: indices.clone(),
+    };
+    let output = input.contiguous()?.apply_op1(op)?;
+    match indices.get() {
+        Some(indices) => Ok((output, indices.clone())),
+        None => bail!("{NAME}: no indices"),
+    }
+}
+
+struct MaxPool2dOp {
+    geometry: Geometry,
+    /// Written by the forward pass, read by the backward pass.
+    indices: Arc<OnceLock<Arc<Vec<u32>>>>,
+}
+
+impl CustomOp1 for MaxPool2dOp {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn cpu_fwd(&self, input: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let mut dims = layout.dims().to_vec();
+        let Size2 { h, w } = self.geometry.output;
+        let rank = dims.len();
+        dims[rank - 2..].copy_from_slice(&[h, w]);
+        for_float!(input, NAME, T => {
+            let (values, indices) = forward(&self.geometry, elements::<T>(input, layout)?)?;
+            // Set once: an operation is applied once.
+            let _ = self.indices.set(Arc::new(indices));
+            output(values, dims)
+        })
+    }
+
+    fn bwd(&self, input: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        let Some(indices) = self.indices.get() else {
+            bail!("{NAME}: the gradient was asked for before the value");
+        };
+        let grad = grad.contiguous()?;
+        let grad = match grad.dtype() {
+            DType::F64 => backward::<f64>(&self.geometry, input, &grad, indices)?,
+            _ => backward::<f32>(&self.geometry, input, &grad, indices)?,
+        };
+        Ok(Some(grad))
+    }
+}
+
+fn forward<T: Element>(geometry: &Geometry, input: &[T]) -> Result<(Vec<T>, Vec<u32>)> {
+    let in_pixels = geometry.input.h * geometry.input.w;
+    let planes = input.len() / in_pixels;
+    let Some(out_pixels) = geometry.output.checked_area() else {
+        bail!("{NAME}: the output does not fit into memory");
+    };
+    let Some(n) = planes.checked_mul(out_pixels) else {
+        bail!("{NAME}: the output does not fit into memory");
+    };
+    let mut values = zeros(n)?;
+    let mut indices = vec![0; n];
+    let simple = geometry.padding == Size2::from(0)
+        && (geometry.output.h - 1) * geometry.stride.h
+            + geometry.dilation.h * (geometry.kernel.h - 1)
+            < geometry.input.h
+        && (geometry.output.w - 1) * geometry.stride.w
+            + geometry.dilation.w * (geometry.kernel.w - 1)
+            < geometry.input.w;
+    values
+        .par_chunks_mut(out_pixels)
+        .zip(indices.par_chunks_mut(out_pixels))
+        .zip(input.par_chunks(in_pixels))
+        .with_min_len(16)
+        .for_each(|((values, indices), plane)| {
+            if simple && geometry.kernel == Size2::from(2) && geometry.dilation == Size2::from(1) {
+                plane_2x2(geometry, plane, values, indices);
+            } else {
+                any_plane(geometry, plane, values, indices);
+            }
+        });
+    Ok((values, indices))
+}
+
+/// A window of 2×2 that lies within the image: what nearly every network uses.
+fn plane_2x2<T: Element>(geometry: &Geometry, plane: &[T], values: &mut [T], indices: &mut [u32]) {
+    let (width, out_width) = (geometry.input.w, geometry.output.w);
+    let rows = values
+        .chunks_mut(out_width)
+        .zip(indices.chunks_mut(out_width));
+    for (y, (values, indices)) in rows.enumerate() {
+        let start = y * geometry.stride.h * width;
+        let upper = &plane[start..][..width];
+        let lower = &plane[start + width..][..width];
+        for (x, (value, index)) in values.iter_mut().zip(indices).enumerate() {
+            let x = x * geometry.stride.w;
+            let taps = [upper[x], upper[x + 1], lower[x], lower[x + 1]];
+            let places = [0, 1, width, width + 1];
+            let (mut best, mut place) = (taps[0], 0);
+            for (&tap, at) in taps[1..].iter().zip(&places[1..]) {
+                let wins = tap > best || tap.is_nan();
+                best = if wins { tap } else { best };
+                place = if wins { *at } else { place };
+            }
+            *value = best;
+            *index = (start + x + place) as u32;
+        }
+    }
+}
+
+fn any_plane<T: Element>(geometry: &Geometry, plane: &[T], values: &mut [T], indices: &mut [u32]) {
+    let Geometry {
+        kernel,
+        stride,
+        padding,
+        dilation,
+        input,
+        output,
+    } = *geometry;
+    for y in 0..output.h {
+        let rows = taps(y * stride.h, padding.h, kernel.h, dilation.h, input.h);
+        for x in 0..output.w {
+            let columns = taps(x * stride.w, padding.w, kernel.w, dilation.w, input.w);
+            let mut best = T::NEG_INFINITY;
+            // As in PyTorch, a window of −∞ alone points to its first pixel.
+            let mut place =
+                rows.clone().next().unwrap_or(0) * input.w + columns.clone().next().unwrap_or(0);
+            for row in rows.clone() {
+                for column in columns.clone() {
+                    let at = row * input.w + column;
+                    let value = plane[at];
+                    if value > best || value.is_nan() {
+                        (best, place) = (value, at);
+                    }
+                }
+            }
+            values[y * output.w + x] = best;
+            indices[y * output.w + x] = place as u32;
+        }
+    }
+}
+
+/// The pixels along one axis that a window reads: from `start` − `padding`, `dilation` apart,
+/// without those in the padding.
+fn taps(
+    start: usize,
+    padding: usize,
+    kernel: usize,
+    dilation: usize,
+    input: usize,
+) -> impl Iterator<Item = usize> + Clone {
+    (0..kernel)
+        .filter_map(move |tap| (start + tap * dilation).checked_sub(padding))
+        .filter(move |&at| at < input)
+}
+
+fn backward<T: Element>(
+    geometry: &Geometry,
+    input: &Tensor,
+    grad: &Tensor,
+    indices: &[u32],
+) -> Result<Tensor> {
+    let in_pixels = geometry.input.h * geometry.input.w;
+    let out_pixels = geometry.output.h * geometry.output.w;
+    let mut values = zeros::<T>(input.elem_count())?;
+    with_elements::<T, _>(grad, |grad| {
+        values
+            .par_chunks_mut(in_pixels)
+            .zip(grad.par_chunks(out_pixels))
+            .zip(indices.par_chunks(out_pixels))
+            .with_min_len(16)
+            .for_each(|((values, grad), indices)| {
+                for (&index, &grad) in indices.iter().zip(grad) {
+                    values[index as usize] += grad;
+                }
+            });
+        Ok(())
+    })?;
+    Tensor::from_vec(values, input.shape(), input.device())
+}

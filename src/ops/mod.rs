@@ -1,0 +1,14 @@
+//! The kernels under the layers, forward and backward.
+//!
+//! Each result is the same to the last digit on any number of threads: work is cut into pieces of
+//! a size that does not depend on the threads, and sums over pieces are taken in the pieces' order.
+
+pub(crate) mod buffer;
+pub(crate) mod conv2d;
+mod conv2d_cpu;
+pub(crate) mod cross_entropy;
+pub(crate) mod gemm;
+pub(crate) mod linear;
+pub(crate) mod max_pool2d;
+pub(crate) mod relu;
+pub(crate) mod sgd;

@@ -1,0 +1,199 @@
+//! Stochastic gradient descent.
+
+use candle_core::backprop::GradStore;
+use candle_core::{DType, Tensor, Var};
+
+use super::Optimizer;
+use crate::error::invalid;
+use crate::ops::sgd::{Rule, step};
+use crate::{Error, Result};
+
+const NAME: &str = "Sgd";
+
+/// Stochastic gradient descent, with momentum. Equivalent of `torch.optim.SGD`.
+///
+/// With the gradient g of a parameter p (−g with `maximize`):
+/// `g ← g + weight_decay·p`; with momentum `b ← momentum·b + (1 − dampening)·g`, where the first b is g
+/// itself, and then `g ← b`, or with `nesterov` `g ← g + momentum·b`; at last `p ← p − lr·g`.
+///
+/// | parameter | default | meaning | valid |
+/// |---|---|---|---|
+/// | `parameters` | | what is trained | variables, f32 or f64 |
+/// | `lr` | | the learning rate | ≥ 0 |
+/// | `momentum` | 0 | how much of the last step's direction stays | ≥ 0 |
+/// | `dampening` | 0 | how much less a new gradient counts in it | any |
+/// | `weight_decay` | 0 | how strongly each parameter is drawn to 0 | ≥ 0 |
+/// | `nesterov` | false | whether to look one step ahead | needs a momentum and no dampening |
+/// | `maximize` | false | whether to climb | |
+///
+/// # Errors
+///
+/// When built: [`Error::InvalidParameter`], [`Error::WrongDType`]. In [`step`](Optimizer::step):
+/// [`Error::Candle`].
+///
+/// # Differences from PyTorch
+///
+/// `lr` has no default. No parameter groups.
+///
+/// # Example
+///
+/// ```
+/// use candlelight::prelude::*;
+///
+/// # fn main() -> Result<()> {
+/// let x = Var::new(1f32, &Device::Cpu)?;
+/// let mut sgd = Sgd::builder(vec![x.clone()], 0.1).momentum(0.5).build()?;
+/// for _ in 0..60 {
+///     sgd.step(&x.sqr()?.backward()?)?;
+/// }
+/// assert!(x.to_scalar::<f32>()?.abs() < 1e-3);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Sgd {
+    parameters: Vec<Parameter>,
+    rule: Rule,
+}
+
+#[derive(Debug)]
+struct Parameter {
+    var: Var,
+    /// The direction of the last step; none before the first.
+    momentum: Option<Tensor>,
+}
+
+/// The parameters of an [`Sgd`] before it is built.
+///
+/// # Example
+///
+/// ```
+/// use candlelight::prelude::*;
+///
+/// let error = Sgd::builder(vec![], 0.1).nesterov(true).build().unwrap_err();
+/// assert_eq!(
+///     error.to_string(),
+///     "Sgd: nesterov=true needs a momentum above 0 and a dampening of 0, not momentum=0 and dampening=0"
+/// );
+/// ```
+#[derive(Debug, Clone)]
+pub struct SgdBuilder {
+    parameters: Vec<Var>,
+    rule: Rule,
+}
+
+impl SgdBuilder {
+    /// How much of the last step's direction stays; 0 unless set.
+    pub fn momentum(mut self, momentum: f64) -> Self {
+        self.rule.momentum = momentum;
+        self
+    }
+
+    /// How much less a new gradient counts in the direction; 0 unless set.
+    pub fn dampening(mut self, dampening: f64) -> Self {
+        self.rule.dampening = dampening;
+        self
+    }
+
+    /// How strongly each parameter is drawn to 0; 0 unless set.
+    pub fn weight_decay(mut self, weight_decay: f64) -> Self {
+        self.rule.weight_decay = weight_decay;
+        self
+    }
+
+    /// Whether to look one step ahead; false unless set.
+    pub fn nesterov(mut self, nesterov: bool) -> Self {
+        self.rule.nesterov = nesterov;
+        self
+    }
+
+    /// Whether to climb; false unless set.
+    pub fn maximize(mut self, maximize: bool) -> Self {
+        self.rule.maximize = maximize;
+        self
+    }
+
+    /// The optimizer.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidParameter`] where a parameter is outside its range, [`Error::WrongDType`]
+    /// where a variable is not f32 or f64.
+    pub fn build(self) -> Result<Sgd> {
+        let rule = self.rule;
+        for (name, value) in [
+            ("lr", rule.lr),
+            ("momentum", rule.momentum),
+            ("weight_decay", rule.weight_decay),
+        ] {
+            if !(value >= 0.0 && value.is_finite()) {
+                return invalid(NAME, name, value, "must be a number of at least 0");
+            }
+        }
+        if !rule.dampening.is_finite() {
+            return invalid(NAME, "dampening", rule.dampening, "must be a number");
+        }
+        if rule.nesterov && (rule.momentum == 0.0 || rule.dampening != 0.0) {
+            let problem = format!(
+                "needs a momentum above 0 and a dampening of 0, not momentum={} and dampening={}",
+                rule.momentum, rule.dampening
+            );
+            return invalid(NAME, "nesterov", true, problem);
+        }
+        for var in &self.parameters {
+            if !matches!(var.dtype(), DType::F32 | DType::F64) {
+                return Err(Error::WrongDType {
+                    layer: NAME,
+                    what: "a parameter",
+                    got: var.dtype(),
+                    expected: "f32 or f64",
+                });
+            }
+        }
+        let fresh = |var| Parameter {
+            var,
+            momentum: None,
+        };
+        Ok(Sgd {
+            parameters: self.parameters.into_iter().map(fresh).collect(),
+            rule,
+        })
+    }
+}
+
+impl Sgd {
+    /// The parameters of the optimizer; the others are set on what it returns.
+    pub fn builder(parameters: Vec<Var>, lr: f64) -> SgdBuilder {
+        SgdBuilder {
+            parameters,
+            rule: Rule {
+                lr,
+                momentum: 0.0,
+                dampening: 0.0,
+                weight_decay: 0.0,
+                nesterov: false,
+                maximize: false,
+            },
+        }
+    }
+}
+
+impl Optimizer for Sgd {
+    fn step(&mut self, gradients: &GradStore) -> Result<()> {
+        for parameter in &mut self.parameters {
+            if let Some(gradient) = gradients.get(&parameter.var) {
+                let Parameter { var, momentum } = parameter;
+                step(&self.rule, var, momentum, gradient)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn lr(&self) -> f64 {
+        self.rule.lr
+    }
+
+    fn set_lr(&mut self, lr: f64) {
+        self.rule.lr = lr;
+    }
+}

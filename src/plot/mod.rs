@@ -1,0 +1,1 @@
+//! Pictures; each is a figure that shows itself under a cell.

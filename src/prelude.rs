@@ -1,0 +1,40 @@
+//! The one line that a cell imports: `use candlelight::prelude::*;`.
+
+pub use candle_core::{D, DType, Device, Module, Shape, Tensor, Var};
+pub use candle_nn::VarBuilder;
+
+pub use crate::loss::CrossEntropyLoss;
+pub use crate::nn::{
+    Conv2d, LargeNet, Linear, MaxPool2d, Net, Network, relu, var_builder, var_builder_from,
+};
+pub use crate::optim::{Optimizer, Sgd};
+pub use crate::random::{Generator, manual_seed};
+pub use crate::size::{Padding2, Size2};
+pub use crate::{Error, Result};
+
+/// Keeps evcxr from compiling a cell twice.
+///
+/// evcxr first compiles a cell's last expression with `.evcxr_display()` behind it and, where that
+/// does not compile, compiles the cell again with `{:?}`. With this trait in scope the first attempt
+/// succeeds for whatever is `Debug`. A type's own `evcxr_display`, such as a figure's, still wins.
+///
+/// # Example
+///
+/// ```
+/// use candlelight::prelude::*;
+///
+/// vec![1, 2, 3].evcxr_display(); // prints [1, 2, 3]
+/// ```
+pub trait DisplayAny {
+    /// Prints the value as `{:?}` does; nothing for `()`.
+    fn evcxr_display(&self);
+}
+
+impl<T: std::fmt::Debug + ?Sized> DisplayAny for T {
+    fn evcxr_display(&self) {
+        let text = format!("{self:?}");
+        if text != "()" {
+            println!("{text}");
+        }
+    }
+}

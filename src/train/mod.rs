@@ -1,0 +1,1 @@
+//! Training: the device, the trainer, its history and its metrics.

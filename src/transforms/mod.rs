@@ -1,0 +1,1 @@
+//! Transforms of images: to a tensor, normalised, one after another.
