@@ -1,1 +1,12 @@
 //! Data sets: MNIST from disk, and the loader that cuts it into batches.
+
+mod dataset;
+pub mod idx;
+mod loader;
+mod mnist;
+mod statistics;
+
+pub use dataset::Dataset;
+pub use loader::{Batch, Batches, DataLoader, DataLoaderBuilder};
+pub use mnist::{Mnist, MnistBuilder};
+pub use statistics::mean_and_std;
