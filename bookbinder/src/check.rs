@@ -1,0 +1,1 @@
+//! What the chapters, notebooks and pages must agree on.

@@ -1,0 +1,1 @@
+//! Cells and their stored outputs as HTML, inside mdBook.

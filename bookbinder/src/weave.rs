@@ -1,0 +1,1 @@
+//! Chapters to executed notebooks.
