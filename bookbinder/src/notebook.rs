@@ -1,7 +1,7 @@
 //! A chapter as a notebook, nbformat 4.5.
 
 mod outputs;
-mod prose;
+pub(crate) mod prose;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -141,6 +141,12 @@ pub fn write(
     Ok(nbformat::serialize_notebook(&nbformat::Notebook::V4(
         notebook,
     ))?)
+}
+
+/// The chapter's Markdown with its links to notebooks leading to where the built book keeps them.
+#[must_use]
+pub fn relink_for_page(project: &Project, chapter: &Chapter, source: &str) -> String {
+    prose::relink_for_page(project, chapter, source)
 }
 
 fn metadata(chapter: &Chapter, source: &str) -> Result<v4::Metadata> {

@@ -83,12 +83,33 @@ pub(crate) fn normalise(path: &Path) -> PathBuf {
 /// The chapter with its relative links as the notebook needs them: another chapter's page becomes its
 /// notebook, any other file is reached through `..`.
 pub(super) fn relink(project: &Project, chapter: &Chapter, source: &str) -> String {
-    let mut text = without_directives(source);
+    replace_targets(without_directives(source), |target| {
+        from_notebooks(project, chapter, target)
+    })
+}
+
+/// The chapter with its links to notebooks as the built page needs them: they lie in `notebooks/` of
+/// the built book.
+pub(super) fn relink_for_page(project: &Project, chapter: &Chapter, source: &str) -> String {
+    replace_targets(source.to_owned(), |target| {
+        let folder = chapter.source.parent().unwrap_or(&project.root);
+        let file = normalise(&folder.join(target));
+        match file.strip_prefix(project.notebooks()) {
+            Ok(name) => {
+                let up = "../".repeat(chapter.name.matches('/').count());
+                format!("{up}notebooks/{}", slashes(name))
+            }
+            Err(_) => target.to_owned(),
+        }
+    })
+}
+
+fn replace_targets(mut text: String, new: impl Fn(&str) -> String) -> String {
     for link in links(&text).into_iter().rev() {
         if is_external(&link.target) || link.target.starts_with('#') {
             continue;
         }
-        let new = from_notebooks(project, chapter, &link.target);
+        let new = new(&link.target);
         if let Some(whole) = text.get(link.range.clone()) {
             if let Some(at) = whole.rfind(&link.target) {
                 let start = link.range.start + at;
