@@ -1,5 +1,7 @@
 //! Chapters to executed notebooks.
 
+mod kernel;
+
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -10,6 +12,8 @@ use kernel_protocol::Output;
 use crate::cells::{self, Cell, Segment};
 use crate::notebook;
 use crate::project::{Chapter, Project};
+
+pub use kernel::Kernel;
 
 /// What came of one cell.
 #[derive(Debug, Clone, PartialEq)]
