@@ -266,13 +266,13 @@ impl Scanner {
 
 fn in_quote(quoted: &str, line: usize) -> Result<Found, CellError> {
     let rest = quoted.trim_start_matches([' ', '>']);
-    if let Some((mark, _)) = fence(rest) {
-        if is_cell(rest.trim_start_matches(mark).trim(), line)? {
-            return Err(CellError {
-                line,
-                message: "a cell cannot stand in a block quote; move it out".into(),
-            });
-        }
+    if let Some((mark, _)) = fence(rest)
+        && is_cell(rest.trim_start_matches(mark).trim(), line)?
+    {
+        return Err(CellError {
+            line,
+            message: "a cell cannot stand in a block quote; move it out".into(),
+        });
     }
     Ok(Found::Nothing)
 }

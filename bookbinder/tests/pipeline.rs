@@ -94,7 +94,7 @@ fn a_chapter_becomes_a_notebook_and_a_page_with_its_outputs() {
     );
     assert!(page.contains("let x = 1;\n\nlet y = 2;"), "{page}");
     assert!(page.contains("two &lt; three"), "{page}");
-    assert_eq!(page.matches("<svg").count(), 2, "{page}");
+    assert_eq!(page.matches("<svg viewbox").count(), 2, "{page}");
     assert!(
         !page.contains("data-stale") && page.contains("<em>more</em>"),
         "{page}"

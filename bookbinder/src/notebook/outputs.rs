@@ -43,9 +43,9 @@ pub(super) fn from_notebook(outputs: &[v4::Output]) -> Result<Vec<Output>> {
 
 /// nbformat stores text as a list of lines.
 fn join(value: Option<&mut Value>) {
-    if let Some(value) = value {
-        if let Value::Array(lines) = value {
-            *value = json!(lines.iter().filter_map(Value::as_str).collect::<String>());
-        }
+    if let Some(value) = value
+        && let Value::Array(lines) = value
+    {
+        *value = json!(lines.iter().filter_map(Value::as_str).collect::<String>());
     }
 }

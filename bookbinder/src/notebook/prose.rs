@@ -110,11 +110,11 @@ fn replace_targets(mut text: String, new: impl Fn(&str) -> String) -> String {
             continue;
         }
         let new = new(&link.target);
-        if let Some(whole) = text.get(link.range.clone()) {
-            if let Some(at) = whole.rfind(&link.target) {
-                let start = link.range.start + at;
-                text.replace_range(start..start + link.target.len(), &new);
-            }
+        if let Some(whole) = text.get(link.range.clone())
+            && let Some(at) = whole.rfind(&link.target)
+        {
+            let start = link.range.start + at;
+            text.replace_range(start..start + link.target.len(), &new);
         }
     }
     text
@@ -127,11 +127,11 @@ fn from_notebooks(project: &Project, chapter: &Chapter, target: &str) -> String 
     };
     let folder = chapter.source.parent().unwrap_or(&project.root);
     let file = normalise(&folder.join(path));
-    if let Ok(page) = file.strip_prefix(project.src()) {
-        if page.extension().is_some_and(|extension| extension == "md") {
-            let name = page.with_extension("");
-            return notebook_name(&slashes(&name)) + &anchor;
-        }
+    if let Ok(page) = file.strip_prefix(project.src())
+        && page.extension().is_some_and(|extension| extension == "md")
+    {
+        let name = page.with_extension("");
+        return notebook_name(&slashes(&name)) + &anchor;
     }
     if let Ok(notebook) = file.strip_prefix(project.notebooks()) {
         return slashes(notebook) + &anchor;
@@ -178,11 +178,11 @@ impl Folded {
         let mut out = String::new();
         let mut rest = text;
         // Those that close within this piece of prose stay as they are.
-        if before > 0 {
-            if let Some((folded, after)) = rest.split_once("</details>") {
-                out.push_str(folded);
-                rest = after;
-            }
+        if before > 0
+            && let Some((folded, after)) = rest.split_once("</details>")
+        {
+            out.push_str(folded);
+            rest = after;
         }
         if self.depth == 0 {
             return out + rest;
