@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressDrawTarget};
 
-use crate::project::Project;
+use crate::project::{Chapter, Project};
 use crate::weave::Woven;
 use crate::{build, check, preprocess, serve, weave};
 
@@ -110,21 +110,22 @@ fn run(cli: Cli) -> Result<ExitCode> {
 
 fn weave(project: &Project, names: &[String], all: bool) -> Result<()> {
     let chapters = project.select(names)?;
+    project.require_data()?;
     let bar = ProgressBar::no_length();
     if !std::io::stderr().is_terminal() {
         bar.set_draw_target(ProgressDrawTarget::hidden());
     }
     let mut kernel = weave::Kernel::new(project.clone(), bar.clone())?;
-    let woven = weave::weave(project, &chapters, all, &mut kernel, &bar)?;
-    for (chapter, woven) in chapters.iter().zip(woven) {
-        let what = match woven {
-            Woven::Fresh => "up to date",
-            Woven::Prose => "prose written, outputs kept",
-            Woven::Ran => "written",
-        };
-        println!("{}: {what}", chapter.name);
-    }
-    Ok(())
+    weave::weave(project, &chapters, all, &mut kernel, &bar, &mut report)
+}
+
+fn report(chapter: &Chapter, woven: Woven) {
+    let what = match woven {
+        Woven::Fresh => "up to date",
+        Woven::Prose => "prose written, outputs kept",
+        Woven::Ran => "written",
+    };
+    println!("{}: {what}", chapter.name);
 }
 
 fn check(project: &Project) -> Result<()> {

@@ -100,6 +100,22 @@ impl Project {
         ))
     }
 
+    /// Whether MNIST is where the chapters look for it.
+    ///
+    /// # Errors
+    ///
+    /// Where `data/MNIST/raw` is not there; the message names the cure.
+    pub fn require_data(&self) -> Result<()> {
+        let raw = self.root.join("data/MNIST/raw");
+        if !raw.is_dir() {
+            bail!(
+                "no {}; restore it with `git checkout -- data`",
+                raw.display()
+            );
+        }
+        Ok(())
+    }
+
     /// The chapters in SUMMARY.md's order.
     ///
     /// # Errors

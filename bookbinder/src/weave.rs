@@ -52,7 +52,8 @@ pub enum Woven {
     Ran,
 }
 
-/// Brings the notebooks of these chapters up to date; `all` runs cells that did not change, too.
+/// Brings the notebooks of these chapters up to date; `all` runs cells that did not change, too. Each
+/// chapter is reported as soon as it is done.
 ///
 /// # Errors
 ///
@@ -64,8 +65,8 @@ pub fn weave(
     all: bool,
     runner: &mut dyn Runner,
     bar: &ProgressBar,
-) -> Result<Vec<Woven>> {
-    let mut done = Vec::new();
+    report: &mut dyn FnMut(&Chapter, Woven),
+) -> Result<()> {
     let mut failures = Vec::new();
     bar.set_style(ProgressStyle::with_template(
         "{bar:24} {pos}/{len} {wide_msg}",
@@ -73,13 +74,13 @@ pub fn weave(
     bar.set_length(0);
     for chapter in chapters {
         match one(project, chapter, all, runner, bar) {
-            Ok(woven) => done.push(woven),
+            Ok(woven) => bar.suspend(|| report(chapter, woven)),
             Err(error) => failures.push(format!("{error:#}")),
         }
     }
     bar.finish_and_clear();
     if failures.is_empty() {
-        Ok(done)
+        Ok(())
     } else {
         bail!("{}", failures.join("\n"))
     }

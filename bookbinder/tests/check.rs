@@ -1,5 +1,7 @@
 //! What `cargo book check` finds, and that it names chapter and line.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use bookbinder::check::check;

@@ -1,5 +1,7 @@
 //! Chapter to notebook to page, with a runner that stands in for the kernel.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::collections::BTreeMap;

@@ -13,11 +13,15 @@ use crate::project::Project;
 const GENERATED: &str = "out/book/src/";
 
 pub(super) fn check(project: &Project) -> Result<Vec<Finding>> {
-    let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    // Set needlessly, it would compile the chapters anew for the next `cargo test`.
+    if project.root != project.workspace {
+        cargo.env("BOOKBINDER_ROOT", &project.root);
+    }
+    let output = cargo
         .args(["check", "--quiet", "--package", "chapters", "--tests"])
         .args(["--message-format", "json"])
         .current_dir(&project.workspace)
-        .env("BOOKBINDER_ROOT", &project.root)
         .output()
         .context("cargo cannot be started")?;
     let findings: Vec<_> = String::from_utf8_lossy(&output.stdout)
