@@ -7,6 +7,7 @@ mod common;
 use std::collections::BTreeMap;
 
 use anyhow::Result;
+use bookbinder::project::Chapter;
 use bookbinder::weave::{Ran, Runner, Woven, weave};
 use bookbinder::{build, preprocess};
 use common::Book;
@@ -62,13 +63,11 @@ impl Runner for Pretended {
 
 fn run(book: &Book, all: bool, runner: &mut Pretended) -> Result<Vec<Woven>> {
     let chapters = book.project.chapters()?;
-    weave(
-        &book.project,
-        &chapters,
-        all,
-        runner,
-        &ProgressBar::hidden(),
-    )
+    let mut done = Vec::new();
+    let bar = ProgressBar::hidden();
+    let mut report = |_: &Chapter, woven| done.push(woven);
+    weave(&book.project, &chapters, all, runner, &bar, &mut report)?;
+    Ok(done)
 }
 
 const CHAPTER: &str = "# One\n\n- in a list\n\n  ```rust\n  let x = 1;\n\n  let y = 2;\n  ```\n\n\
