@@ -75,8 +75,8 @@ def check_gradients():
         "let v1 = Var::new(2f32, &Device::Cpu)?;",
         "let v2 = Var::new(3f32, &Device::Cpu)?;",
         "let gradients = (v1.as_tensor() * v2.as_tensor())?.backward()?;\n"
-        "let of = |v: &Var| gradients.get(v).unwrap().to_scalar::<f32>();\n"
-        'println!("{} {}", of(&v1)?, of(&v2)?);',
+        "let of = [&v1, &v2].map(|v| gradients.get(v).unwrap().to_scalar::<f32>().unwrap());\n"
+        'println!("{} {}", of[0], of[1]);',
     ]
     printed = text_of(run(new_notebook(cells=[new_code_cell(source) for source in sources])).cells[-1])
     if printed.get("stdout") != ["3 2"]:
