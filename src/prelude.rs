@@ -5,7 +5,7 @@ pub use candle_nn::VarBuilder;
 pub use image::GrayImage;
 
 pub use crate::compose;
-pub use crate::data::{Batch, DataLoader, Dataset, Mnist, mean_and_std};
+pub use crate::data::{Batch, DataLoader, Dataset, Mnist, Subset, mean_and_std};
 pub use crate::plot::{self, Figure, ImageTile};
 pub use crate::train::{
     Confusion, DeviceChoice, EpochRecord, Evaluation, History, Mistake, Progress, StepRecord, Trainer,
