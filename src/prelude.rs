@@ -5,7 +5,7 @@ pub use candle_nn::VarBuilder;
 pub use image::GrayImage;
 
 pub use crate::compose;
-pub use crate::data::{Batch, DataLoader, Dataset, Mnist, mean_and_std};
+pub use crate::data::{Batch, DataLoader, Dataset, Mnist, Subset, mean_and_std};
 pub use crate::loss::CrossEntropyLoss;
 pub use crate::nn::{
     Conv2d, LargeNet, Linear, MaxPool2d, Net, Network, relu, var_builder, var_builder_from,

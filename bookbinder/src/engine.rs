@@ -1,0 +1,1 @@
+//! A kernel process: built, started, spoken to.
