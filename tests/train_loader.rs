@@ -8,6 +8,7 @@ use candlelight::prelude::*;
 use common::Golden;
 
 /// Images that are their own number.
+#[derive(Clone)]
 struct Numbers(usize);
 
 impl Dataset for Numbers {
@@ -115,4 +116,26 @@ fn nothing_to_load_is_an_error() {
         error.to_string(),
         "DataLoader: batch_size=0 must be at least 1; 64 suits MNIST"
     );
+}
+
+#[test]
+fn a_subset_is_loaded_by_its_own_numbers() {
+    let few = Subset::new(Numbers(10), vec![9, 2, 4]).unwrap();
+    let loader = DataLoader::builder(few.clone())
+        .batch_size(2)
+        .build()
+        .unwrap();
+    assert_eq!(epoch(&loader), [9, 2, 4]);
+    assert!(matches!(
+        few.get(3),
+        Err(Error::IndexOutOfRange {
+            index: 3,
+            len: 3,
+            ..
+        })
+    ));
+    assert!(matches!(
+        Subset::new(Numbers(10), vec![10]),
+        Err(Error::IndexOutOfRange { index: 10, .. })
+    ));
 }
