@@ -91,9 +91,9 @@
             if (message.replace && last) last.remove();
             cell.outputs.insertAdjacentHTML('beforeend', message.html);
         } else if ('done' in message) {
-            const { ok, seconds } = message.done;
+            const { ok, lost, seconds } = message.done;
             const took = `${seconds < 10 ? seconds.toFixed(2) : seconds.toFixed(0)} s`;
-            show(cell, ok ? 'idle' : 'failed', ok ? took : `failed after ${took}`);
+            show(cell, ok ? 'idle' : 'failed', ok ? took : `${lost ? 'ended' : 'failed'} after ${took}`);
         }
     }
 
@@ -103,7 +103,7 @@
             cell.ran = false;
             if (cell.state === 'idle') show(cell, 'idle', 'variables gone');
         }
-        const last = again[again.length - 1];
+        const last = again.findLast(cell => cell.state === 'idle');
         const text = why.charAt(0).toUpperCase() + why.slice(1) + '.';
         bar.say(text, 'gone', last && (() => cells.slice(0, last.index + 1).forEach(run)));
     }
