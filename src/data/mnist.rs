@@ -102,7 +102,7 @@ impl Mnist {
         GrayImage::from_raw(Self::WIDTH as u32, Self::HEIGHT as u32, pixels).ok_or(
             Error::IndexOutOfRange {
                 what: "image",
-                index,
+                index: index as i64,
                 len: self.len(),
             },
         )
