@@ -226,7 +226,9 @@
         if (event.key === 'Enter' && (event.shiftKey || event.ctrlKey || event.metaKey)) {
             event.preventDefault();
             if (cell.state === 'idle' || cell.state === 'failed') run(cell);
-            const next = event.shiftKey && cells[cell.index + 1];
+            // A folded solution is passed over.
+            const isOpen = other => other.element.getClientRects().length > 0;
+            const next = event.shiftKey && cells.slice(cell.index + 1).find(isOpen);
             if (next) {
                 next.code.focus({ preventScroll: true });
                 next.element.scrollIntoView({ block: 'nearest' });
