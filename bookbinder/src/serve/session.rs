@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::message::{Done, FromPage, ToPage};
-use super::pool::{Pool, Started};
+use super::pool::{MOST, Pool, Started};
 use shown::Shown;
 
 /// A stopped cell ends within this, or its kernel is replaced.
@@ -205,7 +205,14 @@ impl Session {
             return;
         }
         self.is_acquiring = true;
-        self.say("waiting for a kernel");
+        let doing = self.status.borrow().clone();
+        if doing.is_empty() {
+            self.say(&format!(
+                "waiting for a kernel; at most {MOST} chapters have one at a time"
+            ));
+        } else {
+            self.say(&doing);
+        }
         let (pool, chapter, me) = (
             Arc::clone(&self.pool),
             self.chapter.clone(),
