@@ -93,7 +93,11 @@
         } else if ('done' in message) {
             const { ok, lost, seconds } = message.done;
             const took = `${seconds < 10 ? seconds.toFixed(2) : seconds.toFixed(0)} s`;
-            show(cell, ok ? 'idle' : 'failed', ok ? took : `${lost ? 'ended' : 'failed'} after ${took}`);
+            if (ok) return show(cell, 'idle', took);
+            // The usual reason why a name is not found.
+            const hint = !lost && cells.slice(0, cell.index).some(above => !above.ran);
+            show(cell, 'failed',
+                `${lost ? 'ended' : 'failed'} after ${took}${hint ? '; cells above have not run' : ''}`);
         }
     }
 
