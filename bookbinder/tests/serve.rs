@@ -197,6 +197,40 @@ async fn a_taken_port_is_named_with_the_cure() {
     assert!(!Path::new(&book.project.book().join("book")).exists());
 }
 
+#[tokio::test]
+async fn a_chapter_that_changes_is_built_again_and_its_page_told() {
+    let book = book("watch");
+    let server = Server::bind(&book.project, Arc::new(Pretended::default()), 0)
+        .await
+        .unwrap();
+    let address = server.address().to_owned();
+    let (origin, token) = address.split_once("/?token=").unwrap();
+    let host = origin.strip_prefix("http://").unwrap();
+    let port = host.split(':').nth(1).unwrap();
+    let serving = tokio::spawn(server.run(std::future::pending()));
+    let mut socket = TcpStream::connect(host).await.unwrap();
+    let headers: String = UPGRADE
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}\r\n"))
+        .collect();
+    let request = format!(
+        "GET /ws?chapter=two HTTP/1.1\r\nHost: {host}\r\nOrigin: {origin}\r\n\
+         Cookie: candlelight-{port}={token}\r\n{headers}\r\n"
+    );
+    socket.write_all(request.as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    book.write("two", "# Two, changed\n");
+    let (mut said, mut piece) = (String::new(), [0; 1024]);
+    while !said.contains("{\"reload\":true}") {
+        let reading = tokio::time::timeout(Duration::from_secs(20), socket.read(&mut piece));
+        let length = reading.await.unwrap().unwrap();
+        assert!(length > 0, "{said}");
+        said += &String::from_utf8_lossy(&piece[..length]);
+    }
+    assert!(book.read("book/book/two.html").contains("Two, changed"));
+    serving.abort();
+}
+
 /// A page without a browser.
 struct Page {
     session: UnboundedSender<Command>,
