@@ -12,6 +12,7 @@ use serde_json::json;
 
 /// Trains a convolutional network on MNIST and evaluates it on the test set.
 #[derive(Parser)]
+#[command(allow_negative_numbers = true)]
 struct Args {
     /// Passes over the training set
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
@@ -37,7 +38,7 @@ struct Args {
     /// The folder that holds MNIST/raw
     #[arg(long, default_value = "data")]
     data: String,
-    /// End with one line that is a JSON object
+    /// End with one line that is a JSON object; its final_loss is the last epoch's mean training loss
     #[arg(long)]
     json: bool,
 }

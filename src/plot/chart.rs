@@ -122,10 +122,14 @@ fn draw_panel(
 
     if !panel.title.is_empty() {
         let style = font(TITLE).pos(Pos::new(HPos::Left, VPos::Center));
-        area.draw(&Text::new(panel.title.clone(), (left as i32, 26), style))?;
+        area.draw(&Text::new(
+            panel.title.clone(),
+            (left as i32 + 10, 26),
+            style,
+        ))?;
     }
     for (row, entries) in rows.iter().enumerate() {
-        let mut x = left as i32;
+        let mut x = left as i32 + 10;
         let y = title + 14 + 32 * row as i32;
         for series in entries {
             draw_key(area, series, (x, y))?;
@@ -134,6 +138,7 @@ fn draw_panel(
     }
     let plot = area.margin(top, 0, 0, 0);
     let mut chart = ChartBuilder::on(&plot)
+        .margin_left(10)
         .margin_right(28)
         .margin_top(10)
         .margin_bottom(4)
@@ -232,7 +237,7 @@ fn draw_key(
         ))?,
         Mark::Faint => area.draw(&PathElement::new(
             [(x, y), (x + 32, y)],
-            color.mix(0.35).stroke_width(2),
+            color.mix(0.5).stroke_width(6),
         ))?,
         _ => area.draw(&PathElement::new(
             [(x, y), (x + 32, y)],

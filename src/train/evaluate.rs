@@ -200,11 +200,8 @@ pub fn evaluate(net: &dyn Network, loader: &DataLoader, device: &Device) -> Resu
     let n = all.targets.len();
     all.loss = all.losses.iter().sum::<f64>() / n as f64;
     all.accuracy = right(&all.predictions, &all.targets) as f64 / n as f64;
-    all.probabilities = Tensor::from_vec(
-        probabilities.clone(),
-        (n, probabilities.len() / n),
-        &Device::Cpu,
-    )?;
+    let classes = probabilities.len() / n;
+    all.probabilities = Tensor::from_vec(probabilities, (n, classes), &Device::Cpu)?;
     Ok(all)
 }
 
