@@ -3,7 +3,8 @@ use std::fmt;
 /// Where a training run stands: what [`on_progress`](super::TrainerBuilder::on_progress) is told
 /// after each step, and once more after each epoch's evaluation.
 ///
-/// `Display` is one line, for a terminal or a notebook.
+/// `Display` is one line, for a terminal or a notebook; of a finished epoch it leaves out the speed, so
+/// that the line which stays is the same for the same seed.
 ///
 /// # Example
 ///
@@ -57,7 +58,10 @@ impl fmt::Display for Progress {
             "epoch {epoch}/{epochs}  step {step}/{steps}  loss {loss:.4}  accuracy {:.2}%",
             100.0 * accuracy
         )?;
-        write!(f, "  {images_per_second:.0} images/s")?;
+        // A finished epoch's line stays: only what the same seed gives again.
+        if !self.epoch_done {
+            write!(f, "  {images_per_second:.0} images/s")?;
+        }
         if let Some(accuracy) = self.test_accuracy {
             write!(f, "  test accuracy {:.2}%", 100.0 * accuracy)?;
         }
