@@ -1,5 +1,7 @@
 //! The one error of the crate.
 
+use std::path::PathBuf;
+
 /// What every fallible function of this crate returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -86,6 +88,73 @@ pub enum Error {
         position: usize,
         /// How many classes the logits have.
         classes: usize,
+    },
+
+    /// A file or folder is not there.
+    #[error("{}: no such file or folder; {cure}", path.display())]
+    MissingFile {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// How to get it.
+        cure: String,
+    },
+
+    /// A file is truncated, or holds something else than it should.
+    #[error("{}: {problem}; {cure}", path.display())]
+    CorruptFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+        /// How to get a good one.
+        cure: String,
+    },
+
+    /// A file cannot be read or written.
+    #[error("{}: {source}; check the path, the permissions and the free space", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+
+    /// There is no such element.
+    #[error("{what} {index} is out of range; there are {len}, numbered from 0")]
+    IndexOutOfRange {
+        /// What is counted: `image`, `class`, …
+        what: &'static str,
+        /// The index received.
+        index: i64,
+        /// How many there are.
+        len: usize,
+    },
+
+    /// There is not one image, or not one batch.
+    #[error(
+        "{what}: there is nothing in it; give it a data set that holds images, and with drop_last at least one full batch"
+    )]
+    EmptyDataset {
+        /// What needs images.
+        what: &'static str,
+    },
+
+    /// The device that was asked for cannot be had.
+    #[error("device {device}: {problem}")]
+    NoDevice {
+        /// Its name.
+        device: String,
+        /// Why, and the cure.
+        problem: String,
+    },
+
+    /// A picture cannot be drawn.
+    #[error("{picture}: {problem}")]
+    Plot {
+        /// The function that draws it.
+        picture: &'static str,
+        /// What is wrong, and the cure.
+        problem: String,
     },
 
     /// An operation of candle failed.

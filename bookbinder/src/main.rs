@@ -1,3 +1,7 @@
-//! `cargo book`.
+//! `cargo book`; see [`bookbinder::cli`].
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    bookbinder::cli::main()
+}

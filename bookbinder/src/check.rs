@@ -1,0 +1,82 @@
+//! What the chapters, notebooks and pages must agree on.
+
+mod compile;
+mod links;
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use anyhow::Result;
+
+use crate::cells;
+use crate::notebook;
+use crate::project::{Chapter, Project};
+
+/// Something wrong with a chapter.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Finding {
+    /// The chapter's name.
+    pub chapter: String,
+    /// The line in the chapter, from 1; 0 where it is about the whole.
+    pub line: usize,
+    /// One line: what is wrong and the cure.
+    pub message: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            0 => write!(f, "{}: {}", self.chapter, self.message),
+            line => write!(f, "{}: line {line}: {}", self.chapter, self.message),
+        }
+    }
+}
+
+/// Everything that is wrong, chapter by chapter.
+///
+/// # Errors
+///
+/// Where the check itself cannot be made: no SUMMARY.md, no cargo.
+pub fn check(project: &Project) -> Result<Vec<Finding>> {
+    let chapters = project.chapters()?;
+    let mut findings = Vec::new();
+    let mut unparsed = BTreeSet::new();
+    for chapter in &chapters {
+        let source = chapter.read()?;
+        if let Err(error) = cells::parse(&source) {
+            unparsed.insert(chapter.name.clone());
+            findings.push(Finding {
+                chapter: chapter.name.clone(),
+                line: error.line,
+                message: error.message,
+            });
+        }
+        findings.extend(staleness(chapter, &source));
+    }
+    findings.extend(links::check(project, &chapters)?);
+    findings.extend(
+        compile::check(project)?
+            .into_iter()
+            .filter(|finding| !unparsed.contains(&finding.chapter)),
+    );
+    let order = |name: &str| chapters.iter().position(|chapter| chapter.name == name);
+    findings.sort_by(|a, b| {
+        (order(&a.chapter), a.line, &a.message).cmp(&(order(&b.chapter), b.line, &b.message))
+    });
+    findings.dedup();
+    Ok(findings)
+}
+
+fn staleness(chapter: &Chapter, source: &str) -> Option<Finding> {
+    let message = match notebook::read(&chapter.notebook) {
+        Ok(Some(executed)) if executed.source == cells::hash(source) => return None,
+        Ok(Some(_)) => "its notebook is older than the chapter".to_owned(),
+        Ok(None) => "it has no notebook".to_owned(),
+        Err(error) => format!("{error:#}"),
+    };
+    Some(Finding {
+        chapter: chapter.name.clone(),
+        line: 0,
+        message: format!("{message}; run `cargo book weave {}`", chapter.name),
+    })
+}

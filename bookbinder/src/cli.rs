@@ -1,0 +1,144 @@
+//! The command line.
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use clap::{Args, Parser, Subcommand};
+use indicatif::{ProgressBar, ProgressDrawTarget};
+
+use crate::project::{Chapter, Project};
+use crate::weave::Woven;
+use crate::{build, check, preprocess, serve, weave};
+
+/// A book whose cells run: serve it, run it, build it, check it
+#[derive(Debug, Parser)]
+#[command(name = "cargo book", bin_name = "cargo book", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the book at http://127.0.0.1:3000/ with Run buttons (the default)
+    Serve(ServeArgs),
+    /// Run the cells of chapters that changed and write their notebooks
+    Weave {
+        /// For instance conv2d/stride; all chapters where there is none
+        chapters: Vec<String>,
+        /// Run also the cells of chapters that did not change
+        #[arg(long)]
+        all: bool,
+    },
+    /// Build the static book with the stored outputs
+    Build,
+    /// Look for stale notebooks, broken links and cells that do not compile
+    Check,
+    /// What mdBook calls: the book as JSON on stdin, the changed book on stdout
+    #[command(hide = true)]
+    Preprocess {
+        #[command(subcommand)]
+        question: Option<Question>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Question {
+    /// Exits with 0 where the renderer is supported
+    Supports {
+        /// The renderer's name
+        renderer: String,
+    },
+}
+
+#[derive(Debug, Clone, Args)]
+struct ServeArgs {
+    /// Open the address in a browser
+    #[arg(long)]
+    open: bool,
+    /// The port on 127.0.0.1
+    #[arg(long, default_value_t = 3000)]
+    port: u16,
+}
+
+/// Runs the command that the arguments name; an error is one line on stderr.
+#[must_use]
+pub fn main() -> ExitCode {
+    // mdBook's warnings go to stderr; a preprocessor's stdout is the book.
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .without_time()
+        .init();
+    match run(Cli::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode> {
+    match cli.command.unwrap_or(Command::Serve(cli.serve)) {
+        Command::Preprocess { question: None } => preprocess::run()?,
+        Command::Preprocess {
+            question: Some(Question::Supports { renderer }),
+        } => {
+            if !preprocess::supports(&renderer) {
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+        Command::Serve(ServeArgs { open, port }) => {
+            serve::run(&Project::find()?, &serve::Options { port, open })?;
+        }
+        Command::Weave { chapters, all } => weave(&Project::find()?, &chapters, all)?,
+        Command::Build => {
+            let folder = build::build(&Project::find()?)?;
+            println!("{}", folder.join("index.html").display());
+        }
+        Command::Check => check(&Project::find()?)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn weave(project: &Project, names: &[String], all: bool) -> Result<()> {
+    let chapters = project.select(names)?;
+    project.require_data()?;
+    let bar = ProgressBar::no_length();
+    if !std::io::stderr().is_terminal() {
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
+    let mut kernel = weave::Kernel::new(project.clone(), bar.clone())?;
+    weave::weave(project, &chapters, all, &mut kernel, &bar, &mut report)
+}
+
+fn report(chapter: &Chapter, woven: Woven) {
+    let what = match woven {
+        Woven::Fresh => "up to date",
+        Woven::Prose => "prose written, outputs kept",
+        Woven::Ran => "written",
+    };
+    println!("{}: {what}", chapter.name);
+}
+
+fn check(project: &Project) -> Result<()> {
+    let findings = check::check(project)?;
+    for finding in &findings {
+        println!("{finding}");
+    }
+    match findings.len() {
+        0 => {
+            println!("every chapter compiles, every link leads somewhere, every notebook is new");
+            Ok(())
+        }
+        1 => bail!("1 finding"),
+        count => bail!("{count} findings"),
+    }
+}

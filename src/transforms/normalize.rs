@@ -1,0 +1,150 @@
+use candle_core::{DType, Tensor};
+
+use super::Transform;
+use crate::{Error, Result};
+
+/// Shifts and scales each channel to mean 0 and deviation 1. Equivalent of
+/// `torchvision.transforms.Normalize`.
+///
+/// `y[c] = (x[c] - mean[c]) / std[c]`, in the tensor's dtype.
+///
+/// | parameter | default | meaning | valid |
+/// |---|---|---|---|
+/// | `mean` | required | the mean of each channel | finite; one a channel, or one for all |
+/// | `std` | required | the deviation of each channel | finite, not 0; as many as `mean` |
+///
+/// # Shape
+///
+/// (C, H, W) or (N, C, H, W); the output's is the input's.
+///
+/// # Differences from PyTorch
+///
+/// None but `inplace`, which a tensor of candle has no use for. A `std` of 0 is refused when the
+/// transform is made, not when it is applied.
+///
+/// # Example
+///
+/// ```
+/// use candlelight::prelude::*;
+///
+/// # fn main() -> Result<()> {
+/// let normalize = Normalize::new([0.1307], [0.3081])?;
+/// let black = Tensor::zeros((1, 28, 28), DType::F32, &Device::Cpu)?;
+/// let y = normalize.apply(&black)?;
+/// assert_eq!(y.dims(), [1, 28, 28]);
+/// assert!((y.max_all()?.to_scalar::<f32>()? + 0.4242).abs() < 1e-4);
+///
+/// let error = Normalize::new([0.1307], [0.0]).unwrap_err();
+/// assert_eq!(error.to_string(), "Normalize: std=[0.0] must be finite and not 0; use mean_and_std to compute it");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Normalize {
+    mean: Vec<f64>,
+    std: Vec<f64>,
+}
+
+impl Normalize {
+    /// A transform with these means and deviations.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidParameter`] when `mean` is empty or not finite, when `std` has another
+    /// length than `mean`, is not finite, or holds a 0.
+    pub fn new(mean: impl AsRef<[f64]>, std: impl AsRef<[f64]>) -> Result<Self> {
+        let (mean, std) = (mean.as_ref().to_vec(), std.as_ref().to_vec());
+        let refuse = |parameter, values: &[f64], problem: String| {
+            Err(Error::InvalidParameter {
+                layer: "Normalize",
+                parameter,
+                value: format!("{values:?}"),
+                problem,
+            })
+        };
+        if mean.is_empty() || !mean.iter().all(|m| m.is_finite()) {
+            return refuse(
+                "mean",
+                &mean,
+                "must hold finite values, one a channel; use mean_and_std to compute it".into(),
+            );
+        }
+        if std.len() != mean.len() {
+            return refuse(
+                "std",
+                &std,
+                format!("must have as many values as mean, which has {}", mean.len()),
+            );
+        }
+        if !std.iter().all(|s| s.is_finite() && *s != 0.0) {
+            return refuse(
+                "std",
+                &std,
+                "must be finite and not 0; use mean_and_std to compute it".into(),
+            );
+        }
+        Ok(Self { mean, std })
+    }
+
+    /// The mean of each channel.
+    pub fn mean(&self) -> &[f64] {
+        &self.mean
+    }
+
+    /// The deviation of each channel.
+    pub fn std(&self) -> &[f64] {
+        &self.std
+    }
+}
+
+impl Transform<Tensor> for Normalize {
+    type Output = Tensor;
+
+    fn apply(&self, input: &Tensor) -> Result<Tensor> {
+        let channels = match *input.dims() {
+            [c, _, _] | [_, c, _, _] => c,
+            ref dims => return Err(self.wrong_shape(dims)),
+        };
+        if self.mean.len() != 1 && self.mean.len() != channels {
+            return Err(self.wrong_shape(input.dims()));
+        }
+        if !matches!(
+            input.dtype(),
+            DType::F32 | DType::F64 | DType::F16 | DType::BF16
+        ) {
+            return Err(Error::WrongDType {
+                layer: "Normalize",
+                what: "input",
+                got: input.dtype(),
+                expected: "a float",
+            });
+        }
+        // Subtract, then divide, in the tensor's dtype: PyTorch's order, so PyTorch's rounding.
+        let column = |values: &[f64]| {
+            Tensor::new(values, input.device())?
+                .to_dtype(input.dtype())?
+                .reshape((values.len(), 1, 1))
+        };
+        Ok(input
+            .broadcast_sub(&column(&self.mean)?)?
+            .broadcast_div(&column(&self.std)?)?)
+    }
+
+    fn is_pointwise(&self) -> bool {
+        // One value for every channel; with more, the place decides which.
+        self.mean.len() == 1
+    }
+}
+
+impl Normalize {
+    fn wrong_shape(&self, got: &[usize]) -> Error {
+        let c = self.mean.len();
+        Error::WrongShape {
+            layer: "Normalize",
+            what: "input",
+            got: got.to_vec(),
+            expected: format!("({c}, H, W) or (N, {c}, H, W)"),
+            cure: "give one mean and one std for each channel, and put ToTensor before it".into(),
+        }
+    }
+}

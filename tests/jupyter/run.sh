@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Runs every notebook (or those named) under the stock evcxr kernel, as Jupyter does.
+# It makes what it needs below target/: a virtual environment and evcxr's kernel.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+target="$(cd "${CARGO_TARGET_DIR:-target}" 2>/dev/null && pwd || { mkdir -p target && cd target && pwd; })"
+home="$target/jupyter"
+
+if [ ! -x "$home/venv/bin/jupyter" ] || ! cmp -s tests/jupyter/requirements.txt "$home/requirements.txt"; then
+  python3 -m venv "$home/venv"
+  "$home/venv/bin/pip" install --quiet -r tests/jupyter/requirements.txt
+  cp tests/jupyter/requirements.txt "$home/requirements.txt"
+fi
+cargo build --locked --profile kernel --package stock-kernel
+export JUPYTER_DATA_DIR="$home/data" JUPYTER_PATH="$home/data"
+mkdir -p "$home/data"
+"$target/kernel/evcxr_jupyter" --install >/dev/null
+
+# One folder for all notebooks: candle is built once, not once a notebook.
+export EVCXR_TMPDIR="$home/context"
+mkdir -p "$EVCXR_TMPDIR"
+exec "$home/venv/bin/python" tests/jupyter/run_notebooks.py "$@"

@@ -1,0 +1,113 @@
+"""Run every notebook under the stock evcxr kernel, and compare what it prints with what is stored.
+
+Usage: run_notebooks.py [NOTEBOOK ...]    (default: all of notebooks/)
+
+A notebook passes when it is valid nbformat 4.5, no cell fails, and each cell's text and kinds of
+output are those that the notebook stores: the book, the page and Jupyter then agree.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import nbclient
+import nbformat
+from nbformat.v4 import new_code_cell, new_notebook
+
+ROOT = Path(__file__).resolve().parents[2]
+KERNEL = "rust"
+# The first cell builds candle, which takes minutes.
+TIMEOUT = 1500
+
+
+def run(notebook):
+    client = nbclient.NotebookClient(
+        notebook, timeout=TIMEOUT, kernel_name=KERNEL, resources={"metadata": {"path": ROOT / "notebooks"}}
+    )
+    client.execute()
+    return notebook
+
+
+def text_of(cell):
+    """What a cell printed: its streams by name, with rewritten lines (`\\r`) in their last state."""
+    streams = {}
+    for output in cell.outputs:
+        if output.output_type == "stream":
+            streams[output.name] = streams.get(output.name, "") + output.text
+    return {name: last_state(text) for name, text in streams.items()}
+
+
+def last_state(text):
+    lines = []
+    for line in text.splitlines():
+        if line.startswith("\r") and lines and lines[-1].startswith("\r"):
+            lines[-1] = line
+        else:
+            lines.append(line)
+    return [line.strip("\r") for line in lines]
+
+
+def kinds_of(cell):
+    """The MIME types of a cell's pictures and values."""
+    return sorted(mime for output in cell.outputs for mime in output.get("data", {}))
+
+
+def differences(stored, live):
+    for number, (old, new) in enumerate(zip(stored.cells, live.cells, strict=True), start=1):
+        if old.cell_type != "code":
+            continue
+        for what, of in (("text", text_of), ("kinds of output", kinds_of)):
+            if of(old) != of(new):
+                yield f"cell {number}: {what}: stored {of(old)!r}, now {of(new)!r}"
+        values = [
+            [o.data.get("text/plain") for o in cell.outputs if o.output_type == "execute_result"] for cell in (old, new)
+        ]
+        if values[0] != values[1]:
+            yield f"cell {number}: value: stored {values[0]!r}, now {values[1]!r}"
+
+
+def check_gradients():
+    """Variables made in different cells must be different to candle: with a copy of candle in each
+    cell, their numbers collide and both gradients come out as 5."""
+    sources = [
+        ':dep candlelight = { package = "candlelight-cells", path = "../cells" }',
+        "use candlelight::prelude::*;",
+        "let v1 = Var::new(2f32, &Device::Cpu)?;",
+        "let v2 = Var::new(3f32, &Device::Cpu)?;",
+        "let gradients = (v1.as_tensor() * v2.as_tensor())?.backward()?;\n"
+        "let of = [&v1, &v2].map(|v| gradients.get(v).unwrap().to_scalar::<f32>().unwrap());\n"
+        'println!("{} {}", of[0], of[1]);',
+    ]
+    printed = text_of(run(new_notebook(cells=[new_code_cell(source) for source in sources])).cells[-1])
+    if printed.get("stdout") != ["3 2"]:
+        raise AssertionError(f"gradients across cells: expected 3 2, printed {printed!r}")
+
+
+def main(names):
+    failed = 0
+    start = time.monotonic()
+    check_gradients()
+    print(f"gradients across cells: right, {time.monotonic() - start:.0f} s", flush=True)
+    paths = [Path(name) for name in names] or sorted((ROOT / "notebooks").glob("*.ipynb"))
+    if not paths:
+        sys.exit("no notebooks: run `cargo book weave`")
+    for path in paths:
+        start = time.monotonic()
+        stored = nbformat.read(path, as_version=nbformat.NO_CONVERT)
+        nbformat.validate(stored)
+        live = nbformat.read(path, as_version=nbformat.NO_CONVERT)
+        try:
+            run(live)
+            problems = list(differences(stored, live))
+        except nbclient.exceptions.CellExecutionError as error:
+            problems = [str(error)]
+        print(f"{path.name}: {'failed' if problems else 'as stored'}, {time.monotonic() - start:.0f} s", flush=True)
+        for problem in problems:
+            print(f"  {problem}")
+        failed += bool(problems)
+    print(f"{len(paths) - failed} passed, {failed} failed")
+    sys.exit(failed > 0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

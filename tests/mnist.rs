@@ -1,0 +1,253 @@
+//! MNIST from disk: what is read, and what is said where it cannot be.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use candlelight::Error;
+use candlelight::prelude::*;
+use flate2::{Compression, read::GzDecoder, write::GzEncoder};
+
+const IMAGES: &str = "MNIST/raw/t10k-images-idx3-ubyte.gz";
+const LABELS: &str = "MNIST/raw/t10k-labels-idx1-ubyte.gz";
+
+/// A folder of its own for one test, gone afterwards.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("candlelight-{name}-{}", std::process::id()));
+        fs::remove_dir_all(&path).ok();
+        fs::create_dir_all(path.join("MNIST/raw")).unwrap();
+        Self(path)
+    }
+
+    /// With the test set's files in it.
+    fn with_test_set(name: &str) -> Self {
+        let folder = Self::new(name);
+        for file in [IMAGES, LABELS] {
+            fs::copy(Path::new("data").join(file), folder.0.join(file)).unwrap();
+        }
+        folder
+    }
+
+    fn write(&self, file: &str, bytes: &[u8]) {
+        fs::write(self.0.join(file), bytes).unwrap();
+    }
+
+    fn error(&self) -> Error {
+        let error = Mnist::builder(&self.0).train(false).build().unwrap_err();
+        assert!(!error.to_string().contains('\n'), "{error}");
+        error
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.0).ok();
+    }
+}
+
+fn unpacked(file: &str) -> Vec<u8> {
+    let mut content = Vec::new();
+    GzDecoder::new(fs::File::open(Path::new("data").join(file)).unwrap())
+        .read_to_end(&mut content)
+        .unwrap();
+    content
+}
+
+fn packed(content: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(content).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn both_sets_are_whole() {
+    let train = Mnist::builder("data").build().unwrap();
+    let test = Mnist::builder("data").train(false).build().unwrap();
+    assert_eq!((train.len(), test.len()), (60_000, 10_000));
+    assert_eq!(train.labels()[..5], [5, 0, 4, 1, 9]);
+    assert_eq!(test.labels()[..5], [7, 2, 1, 0, 4]);
+    assert_eq!(train.images().len(), 60_000 * 28 * 28);
+    let counts = train
+        .labels()
+        .iter()
+        .fold([0; Mnist::CLASSES], |mut counts, &label| {
+            counts[usize::from(label)] += 1;
+            counts
+        });
+    assert_eq!(
+        counts,
+        [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+    );
+    let (mean, std) = mean_and_std(&train).unwrap();
+    assert!(
+        (mean - 0.130_660_479).abs() < 1e-8 && (std - 0.308_107_81).abs() < 1e-7,
+        "{mean} {std}"
+    );
+}
+
+#[test]
+fn a_batch_is_its_images_to_the_bit() {
+    let normalize = Normalize::new([0.1307], [0.3081]).unwrap();
+    let test = Mnist::builder("data")
+        .train(false)
+        .transform(compose![ToTensor, normalize])
+        .build()
+        .unwrap();
+    let (images, targets) = test.batch(&[9_999, 0, 17]).unwrap();
+    for (row, index) in [9_999, 0, 17].into_iter().enumerate() {
+        let (image, label) = test.get(index).unwrap();
+        let bits = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(bits(&images.get(row).unwrap()), bits(&image));
+        assert_eq!(targets.get(row).unwrap().to_scalar::<i64>().unwrap(), label);
+    }
+}
+
+#[test]
+fn a_transform_that_is_not_pointwise_is_applied_image_by_image() {
+    struct Mirror;
+    impl Transform<GrayImage> for Mirror {
+        type Output = GrayImage;
+        fn apply(&self, image: &GrayImage) -> Result<GrayImage> {
+            Ok(GrayImage::from_fn(28, 28, |x, y| {
+                *image.get_pixel(27 - x, y)
+            }))
+        }
+    }
+    let plain = Mnist::builder("data").train(false).build().unwrap();
+    let mirrored = Mnist::builder("data")
+        .train(false)
+        .transform(compose![Mirror, ToTensor])
+        .build()
+        .unwrap();
+    let (a, _) = plain.batch(&[3, 4]).unwrap();
+    let (b, _) = mirrored.batch(&[3, 4]).unwrap();
+    assert_eq!(a.flip(&[3]).unwrap().to_vec_flat(), b.to_vec_flat());
+}
+
+trait Flat {
+    fn to_vec_flat(&self) -> Vec<f32>;
+}
+
+impl Flat for Tensor {
+    fn to_vec_flat(&self) -> Vec<f32> {
+        self.flatten_all().unwrap().to_vec1().unwrap()
+    }
+}
+
+#[test]
+fn an_index_beyond_the_end_is_an_error() {
+    let test = Mnist::builder("data").train(false).build().unwrap();
+    for error in [
+        test.get(10_000).unwrap_err(),
+        test.batch(&[0, 10_000]).unwrap_err(),
+        test.image(10_000).unwrap_err(),
+    ] {
+        assert!(matches!(
+            error,
+            Error::IndexOutOfRange {
+                index: 10_000,
+                len: 10_000,
+                ..
+            }
+        ));
+    }
+}
+
+#[test]
+fn unpacked_files_are_read_too() {
+    let folder = Folder::new("unpacked");
+    for file in [IMAGES, LABELS] {
+        folder.write(file.strip_suffix(".gz").unwrap(), &unpacked(file));
+    }
+    assert_eq!(
+        Mnist::builder(&folder.0)
+            .train(false)
+            .build()
+            .unwrap()
+            .len(),
+        10_000
+    );
+}
+
+#[test]
+fn a_missing_folder_names_itself_and_the_cure() {
+    let error = Mnist::builder("no/such/folder").build().unwrap_err();
+    assert!(matches!(error, Error::MissingFile { .. }));
+    let message = error.to_string();
+    assert!(
+        message.starts_with("no/such/folder/MNIST/raw: no such file or folder; "),
+        "{message}"
+    );
+    assert!(message.contains("project's root"), "{message}");
+}
+
+#[test]
+fn a_missing_file_names_itself_and_the_cure() {
+    let folder = Folder::with_test_set("missing");
+    fs::remove_file(folder.0.join(LABELS)).unwrap();
+    let error = folder.error();
+    assert!(matches!(&error, Error::MissingFile { path, .. } if path.ends_with(LABELS)));
+    assert!(
+        error.to_string().contains("git checkout -- data"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_truncated_file_is_refused() {
+    let folder = Folder::with_test_set("truncated");
+    let whole = fs::read(folder.0.join(IMAGES)).unwrap();
+    for length in [0, 5, 1_000, whole.len() - 1] {
+        folder.write(IMAGES, &whole[..length]);
+        let error = folder.error();
+        assert!(matches!(&error, Error::CorruptFile { path, .. } if path.ends_with(IMAGES)));
+        assert!(error.to_string().contains("truncated"), "{length}: {error}");
+    }
+    folder.write(IMAGES, &packed(&unpacked(IMAGES)[..5_000]));
+    assert!(
+        folder
+            .error()
+            .to_string()
+            .contains("truncated: 4984 of 7840000 bytes after the header")
+    );
+}
+
+#[test]
+fn a_corrupt_file_is_refused() {
+    let folder = Folder::with_test_set("corrupt");
+    folder.write(LABELS, b"<html>404 Not Found</html>");
+    assert!(folder.error().to_string().contains("not a valid gzip file"));
+
+    let mut content = unpacked(LABELS);
+    content[5_000] ^= 1;
+    folder.write(LABELS, &packed(&content));
+    let message = folder.error().to_string();
+    assert!(
+        message.contains("MD5") && message.contains("27ae3e4e09519cfbb04c329615203637"),
+        "{message}"
+    );
+
+    content.push(0);
+    folder.write(LABELS, &packed(&content));
+    assert!(
+        folder
+            .error()
+            .to_string()
+            .contains("1 bytes more than the 10000")
+    );
+}
+
+#[test]
+fn another_kind_of_file_is_refused() {
+    let folder = Folder::with_test_set("magic");
+    fs::copy(folder.0.join(IMAGES), folder.0.join(LABELS)).unwrap();
+    let message = folder.error().to_string();
+    assert!(
+        message.contains("magic number 0x00000803 where 0x00000801 stands"),
+        "{message}"
+    );
+}
