@@ -71,8 +71,8 @@ impl Conv2dBuilder {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) where a parameter is outside its range; [`Error::Candle`](crate::Error::Candle) where
-    /// `vb` has other shapes.
+    /// [`InvalidParameter`](crate::Error::InvalidParameter) where a parameter is outside its range;
+    /// [`Candle`](crate::Error::Candle) where `vb` has other shapes.
     pub fn build(self, vb: VarBuilder<'_>) -> Result<Conv2d> {
         let fan_in = self.check()?;
         let weight = vb.get_with_hints(self.weight_shape(), "weight", weight_init(fan_in))?;
@@ -93,7 +93,7 @@ impl Conv2dBuilder {
     ///
     /// # Errors
     ///
-    /// As [`build`](Self::build), and [`Error::WrongShape`](crate::Error::WrongShape).
+    /// As [`build`](Self::build), and [`WrongShape`](crate::Error::WrongShape).
     ///
     /// # Example
     ///
