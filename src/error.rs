@@ -125,7 +125,7 @@ pub enum Error {
         /// What is counted: `image`, `class`, …
         what: &'static str,
         /// The index received.
-        index: usize,
+        index: i64,
         /// How many there are.
         len: usize,
     },

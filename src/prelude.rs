@@ -5,20 +5,20 @@ pub use candle_nn::VarBuilder;
 pub use image::GrayImage;
 
 pub use crate::compose;
-pub use crate::data::{Batch, DataLoader, Dataset, Mnist, mean_and_std};
-pub use crate::plot::{self, Figure, ImageTile};
-pub use crate::train::{
-    Confusion, DeviceChoice, EpochRecord, Evaluation, History, Mistake, Progress, StepRecord, Trainer,
-    evaluate, pick_device,
-};
-pub use crate::transforms::{Compose, Normalize, ToTensor, Transform};
+pub use crate::data::{Batch, DataLoader, Dataset, Mnist, Subset, mean_and_std};
 pub use crate::loss::CrossEntropyLoss;
 pub use crate::nn::{
     Conv2d, LargeNet, Linear, MaxPool2d, Net, Network, relu, var_builder, var_builder_from,
 };
 pub use crate::optim::{Optimizer, Sgd};
+pub use crate::plot::{self, Figure, ImageTile};
 pub use crate::random::{Generator, manual_seed};
 pub use crate::size::{Padding2, Size2};
+pub use crate::train::{
+    Confusion, DeviceChoice, EpochRecord, Evaluation, History, Mistake, Progress, StepRecord,
+    Trainer, evaluate, pick_device,
+};
+pub use crate::transforms::{Compose, Normalize, ToTensor, Transform};
 pub use crate::{Error, Result};
 
 /// Keeps evcxr from compiling a cell twice.

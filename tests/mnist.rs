@@ -1,4 +1,5 @@
 //! MNIST from disk: what is read, and what is said where it cannot be.
+#![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::io::{Read, Write};

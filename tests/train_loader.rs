@@ -1,11 +1,14 @@
 //! The order of batches is PyTorch's.
+#![allow(clippy::unwrap_used)]
 
-use std::path::Path;
+mod common;
 
 use candlelight::Error;
 use candlelight::prelude::*;
+use common::Golden;
 
 /// Images that are their own number.
+#[derive(Clone)]
 struct Numbers(usize);
 
 impl Dataset for Numbers {
@@ -31,40 +34,29 @@ fn epoch(loader: &DataLoader) -> Vec<i64> {
 
 #[test]
 fn the_order_is_pytorchs() {
-    let path = Path::new("tests/golden/seeded.safetensors");
-    let golden = candle_core::safetensors::load(path, &Device::Cpu).unwrap();
-    let bytes = std::fs::read(path).unwrap();
-    let (_, metadata) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
-    let cases: serde_json::Value =
-        serde_json::from_str(&metadata.metadata().as_ref().unwrap()["cases"]).unwrap();
-    let mut seen = 0;
-    for (i, case) in cases
-        .as_array()
-        .unwrap()
+    let golden = Golden::read("seeded");
+    let cases: Vec<_> = golden
+        .cases
         .iter()
-        .enumerate()
-        .filter(|(_, case)| case["op"] == "loader_order")
-    {
-        let args = &case["args"];
-        let number = |name: &str| args[name].as_u64().unwrap();
-        let loader = DataLoader::builder(Numbers(number("n") as usize))
-            .batch_size(number("batch_size") as usize)
-            .shuffle(args["shuffle"].as_bool().unwrap())
+        .filter(|case| case.op == "loader_order")
+        .collect();
+    assert!(cases.len() >= 3);
+    for case in cases {
+        let loader = DataLoader::builder(Numbers(case.args["n"].as_u64().unwrap() as usize))
+            .batch_size(case.args["batch_size"].as_u64().unwrap() as usize)
+            .shuffle(case.bool("shuffle"))
             .build()
             .unwrap();
-        manual_seed(number("seed"));
-        for e in 0..number("epochs") {
-            let expected = golden[&format!("{i}/epoch{e}")].to_vec1::<i64>().unwrap();
+        manual_seed(case.args["seed"].as_u64().unwrap());
+        for e in 0..case.args["epochs"].as_u64().unwrap() {
+            let expected = golden.get(case, &format!("epoch{e}"));
             assert_eq!(
                 epoch(&loader),
-                expected,
-                "seed {}, epoch {e}",
-                number("seed")
+                expected.to_vec1::<i64>().unwrap(),
+                "{case}, epoch {e}"
             );
         }
-        seen += 1;
     }
-    assert!(seen >= 3);
 }
 
 #[test]
@@ -124,4 +116,26 @@ fn nothing_to_load_is_an_error() {
         error.to_string(),
         "DataLoader: batch_size=0 must be at least 1; 64 suits MNIST"
     );
+}
+
+#[test]
+fn a_subset_is_loaded_by_its_own_numbers() {
+    let few = Subset::new(Numbers(10), vec![9, 2, 4]).unwrap();
+    let loader = DataLoader::builder(few.clone())
+        .batch_size(2)
+        .build()
+        .unwrap();
+    assert_eq!(epoch(&loader), [9, 2, 4]);
+    assert!(matches!(
+        few.get(3),
+        Err(Error::IndexOutOfRange {
+            index: 3,
+            len: 3,
+            ..
+        })
+    ));
+    assert!(matches!(
+        Subset::new(Numbers(10), vec![10]),
+        Err(Error::IndexOutOfRange { index: 10, .. })
+    ));
 }

@@ -1,23 +1,170 @@
-//! The book over HTTP, with a kernel behind every page.
+//! The book over HTTP, with a kernel behind every page that runs a cell.
+//!
+//! [`access`] decides who may speak, [`site`] serves pages and web sockets, a [`session`] is a chapter's
+//! state, and the [`pool`] keeps the kernels.
 
-use anyhow::{Result, bail};
+pub mod access;
+pub mod launch;
+pub mod message;
+pub mod pool;
+pub mod session;
+pub mod site;
+mod terminal;
+mod watch;
 
+use std::io::ErrorKind;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow};
+use tokio::net::TcpListener;
+
+use crate::build;
 use crate::project::Project;
+use access::Access;
+use launch::Launcher;
+use pool::Pool;
+use site::Site;
 
 /// How `cargo book serve` was called.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// The port on 127.0.0.1.
+    /// The port on 127.0.0.1; 0 takes any that is free.
     pub port: u16,
     /// Whether to open the address in a browser.
     pub open: bool,
 }
 
-/// Builds the book if needed and serves it until interrupted.
+/// Builds the book and serves it until interrupted.
 ///
 /// # Errors
 ///
 /// One line where the port is taken or the book cannot be built.
-pub fn run(_project: &Project, _options: &Options) -> Result<()> {
-    bail!("serve is not there yet")
+pub fn run(project: &Project, options: &Options) -> Result<()> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    let launcher = Arc::new(launch::Engines::new(project));
+    let served = runtime.block_on(async {
+        let server = Server::bind(project, launcher, options.port).await?;
+        terminal::done("book: built; Ctrl-C ends the server and every kernel");
+        println!("{}", server.address());
+        if options.open {
+            open(server.address());
+        }
+        server.run(interrupted()).await
+    });
+    // A build of the kernel that is under way would hold the process back.
+    runtime.shutdown_background();
+    served
+}
+
+/// A server that has its port and its book.
+pub struct Server {
+    listener: TcpListener,
+    address: String,
+    access: Arc<Access>,
+    folder: PathBuf,
+    project: Project,
+    pool: Arc<Pool>,
+}
+
+impl Server {
+    /// Takes the port, then builds the book.
+    ///
+    /// # Errors
+    ///
+    /// One line where the port is taken or the book cannot be built.
+    pub async fn bind(project: &Project, launcher: Arc<dyn Launcher>, port: u16) -> Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+            .await
+            .map_err(|error| match error.kind() {
+                ErrorKind::AddrInUse => anyhow!(
+                    "port {port} is taken; end the program that uses it or choose another: `cargo book --port {}`",
+                    port.checked_add(1).unwrap_or(3000)
+                ),
+                ErrorKind::PermissionDenied => {
+                    anyhow!("port {port} needs rights that this user lacks; choose one above 1023 with --port")
+                }
+                _ => anyhow!("127.0.0.1:{port} cannot be listened on: {error}"),
+            })?;
+        terminal::doing("book: building");
+        let building = project.clone();
+        let folder = tokio::task::spawn_blocking(move || build::build(&building))
+            .await
+            .context("the build of the book was broken off")??;
+        let access = Arc::new(Access::new(listener.local_addr()?.port())?);
+        Ok(Self {
+            listener,
+            address: access.address(),
+            access,
+            folder,
+            project: project.clone(),
+            pool: Pool::new(launcher),
+        })
+    }
+
+    /// What the reader opens: the address with its token.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Serves, prepares a kernel meanwhile and watches the sources, until `end`.
+    ///
+    /// # Errors
+    ///
+    /// Where the port is taken away.
+    pub async fn run(self, end: impl Future<Output = ()>) -> Result<()> {
+        let site = Site::new(&self.project, &self.pool);
+        let router = site.router(self.access, &self.folder);
+        let pool = Arc::clone(&self.pool);
+        tokio::spawn(async move { pool.warm().await });
+        let watching = tokio::spawn(watch::watch(self.project, site));
+        let served = tokio::select! {
+            served = axum::serve(self.listener, router) => served.context("the server ended"),
+            () = end => Ok(()),
+        };
+        watching.abort();
+        self.pool.close().await;
+        served
+    }
+}
+
+/// Ctrl-C, or a polite request from the system to end.
+async fn interrupted() {
+    #[cfg(unix)]
+    if let Ok(mut end) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        tokio::select! {
+            _ = end.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        return;
+    }
+    // Where no signal can be waited for, the process ends as the system ends it.
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending().await
+    }
+}
+
+fn open(address: &str) {
+    let (program, arguments): (_, &[&str]) = if cfg!(target_os = "macos") {
+        ("open", &[])
+    } else if cfg!(windows) {
+        ("cmd", &["/C", "start", ""])
+    } else {
+        ("xdg-open", &[])
+    };
+    let started = Command::new(program)
+        .args(arguments)
+        .arg(address)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    if started.is_err() {
+        terminal::done(&format!(
+            "no browser opens with `{program}`; open the address by hand"
+        ));
+    }
 }

@@ -4,6 +4,7 @@ mod kernel;
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -69,9 +70,10 @@ pub fn weave(
 ) -> Result<()> {
     let mut failures = Vec::new();
     bar.set_style(ProgressStyle::with_template(
-        "{bar:24} {pos}/{len} {wide_msg}",
+        "{spinner} {bar:24} {pos}/{len} {elapsed} {wide_msg}",
     )?);
     bar.set_length(0);
+    bar.enable_steady_tick(Duration::from_millis(200));
     for chapter in chapters {
         match one(project, chapter, all, runner, bar) {
             Ok(woven) => bar.suspend(|| report(chapter, woven)),

@@ -69,7 +69,7 @@ pub(crate) fn checked(index: usize, len: usize) -> Result<usize> {
     } else {
         Err(Error::IndexOutOfRange {
             what: "image",
-            index,
+            index: index as i64,
             len,
         })
     }

@@ -8,7 +8,11 @@
 //! | 4 to 4 + 4d | each dimension's size, big-endian |
 //! | the rest | the elements, last dimension fastest |
 
+use std::fs;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
+
+use flate2::read::MultiGzDecoder;
 
 use crate::{Error, Result};
 
@@ -96,4 +100,53 @@ impl<'a> Idx<'a> {
             ))),
         }
     }
+}
+
+/// The content of a file that gzip packed: what `gunzip -c` writes.
+///
+/// # Errors
+///
+/// [`Error::MissingFile`] where there is no such file, [`Error::CorruptFile`] where it is truncated
+/// or not of gzip, [`Error::Io`] where it cannot be read.
+///
+/// # Example
+///
+/// ```
+/// use candlelight::data::idx;
+///
+/// # fn main() -> candlelight::Result<()> {
+/// let bytes = idx::unpack("data/MNIST/raw/t10k-labels-idx1-ubyte.gz")?;
+/// assert_eq!(bytes.len(), 8 + 10_000);
+/// assert_eq!(bytes[..8], [0, 0, 8, 1, 0, 0, 0x27, 0x10]);
+/// # Ok(())
+/// # }
+/// ```
+pub fn unpack(path: impl AsRef<Path>) -> Result<Vec<u8>> {
+    let path = path.as_ref();
+    let cure = "replace it with a whole one";
+    let packed = fs::read(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => Error::MissingFile {
+            path: path.into(),
+            cure: cure.into(),
+        },
+        _ => Error::Io {
+            path: path.into(),
+            source: error,
+        },
+    })?;
+    let mut content = Vec::new();
+    MultiGzDecoder::new(packed.as_slice())
+        .read_to_end(&mut content)
+        .map_err(|error| {
+            let problem = match error.kind() {
+                ErrorKind::UnexpectedEof => "truncated: the gzip stream ends early".into(),
+                _ => format!("not a valid gzip file ({error})"),
+            };
+            Error::CorruptFile {
+                path: path.into(),
+                problem,
+                cure: cure.into(),
+            }
+        })?;
+    Ok(content)
 }

@@ -22,7 +22,7 @@ const LAYER: &str = "CrossEntropyLoss";
 ///
 /// | parameter | default | meaning | valid |
 /// |---|---|---|---|
-/// | `weight` | none: all 1 | how much each class counts | one number ≥ 0 a class |
+/// | `weight` | none: all 1 | how much each class counts | one number a class |
 /// | `ignore_index` | −100 | a target that does not count | any; for class indices |
 /// | `reduction` | mean | what becomes of the losses of a batch | [`Reduction`] |
 /// | `label_smoothing` | 0 | the part of the truth spread over all classes | 0 to 1 |
@@ -40,8 +40,9 @@ const LAYER: &str = "CrossEntropyLoss";
 ///
 /// # Differences from PyTorch
 ///
-/// Targets that are probabilities get no gradient. A negative weight or label smoothing is refused. On another device than the CPU
-/// the logits go to the CPU, and the loss comes back.
+/// Targets that are probabilities get no gradient. A negative `label_smoothing`, which PyTorch takes
+/// for 0, is refused. On another device than the CPU the logits go to the CPU, and the loss comes
+/// back.
 ///
 /// # Example
 ///
@@ -142,10 +143,7 @@ fn class_weights(weight: &Tensor) -> Result<Vec<f64>> {
         .to_device(&Device::Cpu)?
         .to_dtype(DType::F64)?
         .to_vec1::<f64>()?;
-    match weight.iter().find(|weight| !(**weight >= 0.0)) {
-        Some(bad) => invalid(LAYER, "weight", bad, "must be at least 0 for each class"),
-        None => Ok(weight),
-    }
+    Ok(weight)
 }
 
 impl CrossEntropyLoss {

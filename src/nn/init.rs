@@ -57,7 +57,7 @@ pub(crate) fn bias_init(fan_in: usize) -> Init {
 /// let vb = var_builder(DType::F32, &Device::Cpu);
 /// let fc = Linear::builder(1, 2).build(vb.pp("fc"))?;
 /// // torch.manual_seed(0); torch.nn.Linear(1, 2).weight
-/// assert_eq!(fc.weight().to_vec2::<f32>()?, [[-0.0074868202], [0.5364437]]);
+/// assert_eq!(fc.weight().to_vec2::<f32>()?, [[-0.0074868202], [0.5364436]]);
 /// # Ok(())
 /// # }
 /// ```
@@ -79,7 +79,7 @@ pub fn var_builder(dtype: DType, device: &Device) -> VarBuilder<'static> {
 /// let generator = Arc::new(Mutex::new(Generator::new(0)));
 /// let vb = var_builder_from(generator, DType::F32, &Device::Cpu);
 /// let fc = Linear::builder(1, 2).build(vb.pp("fc"))?;
-/// assert_eq!(fc.weight().to_vec2::<f32>()?, [[-0.0074868202], [0.5364437]]);
+/// assert_eq!(fc.weight().to_vec2::<f32>()?, [[-0.0074868202], [0.5364436]]);
 /// # Ok(())
 /// # }
 /// ```

@@ -9,6 +9,11 @@ pub(crate) trait Element: WithDType {
 
     fn is_nan(self) -> bool;
     fn as_mut_slice(storage: &mut CpuStorage) -> Option<&mut [Self]>;
+
+    /// The same numbers, for kernels that take f32 alone; `None` for f64.
+    fn as_f32(values: &[Self]) -> Option<&[f32]>;
+    /// The way back; called for f32 alone.
+    fn from_f32_vec(values: Vec<f32>) -> Vec<Self>;
 }
 
 impl Element for f32 {
@@ -25,6 +30,14 @@ impl Element for f32 {
             _ => None,
         }
     }
+
+    fn as_f32(values: &[f32]) -> Option<&[f32]> {
+        Some(values)
+    }
+
+    fn from_f32_vec(values: Vec<f32>) -> Vec<f32> {
+        values
+    }
 }
 
 impl Element for f64 {
@@ -40,6 +53,14 @@ impl Element for f64 {
             CpuStorage::F64(values) => Some(values),
             _ => None,
         }
+    }
+
+    fn as_f32(_: &[f64]) -> Option<&[f32]> {
+        None
+    }
+
+    fn from_f32_vec(values: Vec<f32>) -> Vec<f64> {
+        values.into_iter().map(f64::from).collect()
     }
 }
 

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
 
-use super::buffer::{elements, for_float, output, with_elements};
-use super::conv2d_cpu::{Problem, backward, forward};
+use super::buffer::{Element, elements, for_float, output, with_elements};
+use super::{direct, im2col};
 use crate::Error;
 use crate::size::Size2;
 
@@ -21,6 +21,86 @@ pub(crate) struct Geometry {
     /// Zeros below and to the right.
     pub(crate) after: Size2,
     pub(crate) output: Size2,
+}
+
+/// One convolution of a batch.
+pub(super) struct Problem {
+    pub(super) geometry: Geometry,
+    pub(super) images: usize,
+    pub(super) in_channels: usize,
+    pub(super) out_channels: usize,
+    pub(super) input: Size2,
+}
+
+/// The gradients; `input` where it was wanted.
+pub(super) struct Gradients<T> {
+    pub(super) input: Option<Vec<T>>,
+    pub(super) weight: Vec<T>,
+    pub(super) bias: Vec<T>,
+}
+
+impl Problem {
+    fn output_shape(&self) -> (usize, usize, usize, usize) {
+        let Size2 { h, w } = self.geometry.output;
+        (self.images, self.out_channels, h, w)
+    }
+
+    /// How many numbers one image has, and its output.
+    pub(super) fn image_sizes(&self) -> (usize, usize) {
+        let Size2 { h, w } = self.geometry.output;
+        (
+            self.in_channels * self.input.h * self.input.w,
+            self.out_channels * h * w,
+        )
+    }
+
+    /// The vectors of the direct kernels, where those take this problem: stride 1, and of a size
+    /// that is counted without a second thought.
+    fn level(&self) -> Option<direct::Level> {
+        let Geometry {
+            stride,
+            before,
+            after,
+            ..
+        } = self.geometry;
+        let small = |size: Size2| size.h < 1 << 14 && size.w < 1 << 14;
+        let fits = stride == Size2::from(1) && small(before) && small(after) && small(self.input);
+        match fits && self.images > 0 {
+            true => direct::Level::detect(),
+            false => None,
+        }
+    }
+
+    fn forward<T: Element>(&self, input: &[T], weight: &[T], bias: Option<&[T]>) -> Result<Vec<T>> {
+        if let Some(level) = self.level()
+            && let (Some(input), Some(weight)) = (T::as_f32(input), T::as_f32(weight))
+        {
+            let bias = bias.and_then(T::as_f32);
+            return direct::forward(self, level, input, weight, bias).map(T::from_f32_vec);
+        }
+        im2col::forward(self, input, weight, bias)
+    }
+
+    fn backward<T: Element>(
+        &self,
+        input: &[T],
+        weight: &[T],
+        grad: &[T],
+        input_wanted: bool,
+    ) -> Result<Gradients<T>> {
+        if let Some(level) = self.level()
+            && let (Some(input), Some(weight), Some(grad)) =
+                (T::as_f32(input), T::as_f32(weight), T::as_f32(grad))
+        {
+            let found = direct::backward(self, level, input, weight, grad, input_wanted)?;
+            return Ok(Gradients {
+                input: found.input.map(T::from_f32_vec),
+                weight: T::from_f32_vec(found.weight),
+                bias: T::from_f32_vec(found.bias),
+            });
+        }
+        im2col::backward(self, input, weight, grad, input_wanted)
+    }
 }
 
 const NAME: &str = "conv2d";
@@ -106,7 +186,7 @@ impl Conv2dOp {
             let bias = bias.map(|(bias, layout)| elements::<T>(bias, layout)).transpose()?;
             let input = elements::<T>(input, input_layout)?;
             let weight = elements::<T>(weight, weight_layout)?;
-            output(forward(&problem, input, weight, bias)?, problem.output_shape())
+            output(problem.forward(input, weight, bias)?, problem.output_shape())
         })
     }
 
@@ -128,7 +208,7 @@ impl Conv2dOp {
         }
     }
 
-    fn gradients_of<T: super::buffer::Element>(
+    fn gradients_of<T: Element>(
         &self,
         problem: &Problem,
         input: &Tensor,
@@ -138,7 +218,7 @@ impl Conv2dOp {
         let wanted = input.track_op();
         let result = with_elements::<T, _>(input, |x| {
             with_elements::<T, _>(weight, |w| {
-                with_elements::<T, _>(grad, |g| backward(problem, x, w, g, wanted))
+                with_elements::<T, _>(grad, |g| problem.backward(x, w, g, wanted))
             })
         })?;
         let device = input.device();

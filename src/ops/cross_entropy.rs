@@ -137,6 +137,9 @@ impl CrossEntropyOp {
             with_elements::<T, _>(logits, |logits| {
                 for target in 0..places.targets {
                     self.shares(&places, target, &mut shares);
+                    if shares.iter().all(|share| *share == 0.0) {
+                        continue;
+                    }
                     let grad = match self.rule.reduction {
                         Reduction::None => grad[target].to_f64(),
                         Reduction::Sum | Reduction::Mean => grad[0].to_f64() * scale,

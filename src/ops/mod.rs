@@ -5,9 +5,10 @@
 
 pub(crate) mod buffer;
 pub(crate) mod conv2d;
-mod conv2d_cpu;
 pub(crate) mod cross_entropy;
-pub(crate) mod gemm;
+mod direct;
+mod gemm;
+mod im2col;
 pub(crate) mod linear;
 pub(crate) mod max_pool2d;
 pub(crate) mod relu;

@@ -1,1 +1,36 @@
-//! Pictures; each is a figure that shows itself under a cell.
+//! Pictures; each is a [`Figure`] that shows itself under a cell.
+//!
+//! | picture | shows |
+//! |---|---|
+//! | [`lines()`] | curves over a number: a loss by step |
+//! | [`bars()`], [`histogram()`] | a value for each name, a distribution |
+//! | [`images()`] | pictures side by side, each with a caption |
+//! | [`heat_map()`] | a matrix, with its values where they fit |
+//! | [`feature_maps()`], [`maps()`] | the channels of a tensor, on one colour scale |
+//! | [`history()`] | a training run: [`History::plot`](crate::train::History::plot) |
+//! | [`confusion()`] | [`Confusion::plot`](crate::train::Confusion::plot) |
+//! | [`mistakes()`] | images with what they are and what the net saw in them |
+
+mod axis;
+mod bars;
+mod chart;
+mod color;
+mod confusion;
+mod feature_maps;
+mod figure;
+mod heat_map;
+mod history;
+mod images;
+mod lines;
+mod mistakes;
+mod svg;
+
+pub use bars::{bars, histogram};
+pub use confusion::confusion;
+pub use feature_maps::{feature_maps, maps};
+pub use figure::Figure;
+pub use heat_map::heat_map;
+pub use history::history;
+pub use images::{ImageTile, images};
+pub use lines::lines;
+pub use mistakes::mistakes;

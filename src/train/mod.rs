@@ -1,1 +1,15 @@
 //! Training: the device, the trainer, its history and its metrics.
+
+mod confusion;
+mod device;
+mod evaluate;
+mod history;
+mod progress;
+mod trainer;
+
+pub use confusion::Confusion;
+pub use device::{DeviceChoice, pick_device};
+pub use evaluate::{Evaluation, Mistake, evaluate};
+pub use history::{EpochRecord, History, StepRecord};
+pub use progress::Progress;
+pub use trainer::{Trainer, TrainerBuilder};

@@ -5,7 +5,7 @@ use candle_core::{Result, bail};
 use rayon::prelude::*;
 
 use super::buffer::{Element, add, sum, zeros};
-use super::conv2d::Geometry;
+use super::conv2d::{Geometry, Gradients, Problem};
 use super::gemm::{Into, Matrix, Threads, gemm};
 use crate::size::Size2;
 
@@ -13,27 +13,7 @@ use crate::size::Size2;
 /// number of threads.
 const IMAGES_A_TASK: usize = 8;
 
-pub(super) struct Problem {
-    pub(super) geometry: Geometry,
-    pub(super) images: usize,
-    pub(super) in_channels: usize,
-    pub(super) out_channels: usize,
-    pub(super) input: Size2,
-}
-
-/// The gradients; `input` where it was wanted.
-pub(super) struct Gradients<T> {
-    pub(super) input: Option<Vec<T>>,
-    pub(super) weight: Vec<T>,
-    pub(super) bias: Vec<T>,
-}
-
 impl Problem {
-    pub(super) fn output_shape(&self) -> (usize, usize, usize, usize) {
-        let Size2 { h, w } = self.geometry.output;
-        (self.images, self.out_channels, h, w)
-    }
-
     fn sizes(&self) -> Result<Sizes> {
         let groups = self.geometry.groups;
         let sizes = || {

@@ -1,0 +1,87 @@
+//! What a page and the server say to each other, one JSON object a message.
+
+use serde::{Deserialize, Serialize};
+
+/// What a page asks.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FromPage {
+    /// Run one cell after those that wait.
+    Run {
+        /// The cell's id.
+        cell: String,
+        /// Its code, as edited.
+        code: String,
+        /// Which version of the chapter's cell it was edited from; comes back with the outputs.
+        #[serde(default)]
+        source: String,
+    },
+    /// Stop the running cell and forget those that wait.
+    Interrupt {},
+    /// Forget every variable.
+    Reset {},
+}
+
+/// What the server tells a page.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum ToPage {
+    /// What the server is doing, for the status bar; empty where there is nothing to say.
+    Status {
+        /// One line.
+        status: String,
+    },
+    /// The variables are gone, and why.
+    Gone {
+        /// One line.
+        gone: String,
+    },
+    /// The book was built again.
+    Reload {
+        /// Always true.
+        reload: bool,
+    },
+    /// A cell waits, or no longer does.
+    Waits {
+        /// The cell's id.
+        cell: String,
+        /// Whether it is in the queue.
+        queued: bool,
+    },
+    /// A cell began: its earlier outputs go.
+    Began {
+        /// The cell's id.
+        cell: String,
+        /// Seconds that it has been running.
+        began: f64,
+        /// As in [`FromPage::Run`].
+        source: String,
+    },
+    /// Outputs of a cell.
+    Output {
+        /// The cell's id.
+        cell: String,
+        /// One element, or several.
+        html: String,
+        /// Whether it takes the place of the cell's last element.
+        replace: bool,
+    },
+    /// A cell ended.
+    Done {
+        /// The cell's id.
+        cell: String,
+        /// How.
+        done: Done,
+    },
+}
+
+/// How a cell ended.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Done {
+    /// Without an error.
+    pub ok: bool,
+    /// The variables of earlier cells are gone too.
+    pub lost: bool,
+    /// From its begin to its end.
+    pub seconds: f64,
+}

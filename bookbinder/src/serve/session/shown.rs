@@ -1,0 +1,104 @@
+//! What a cell's live outputs are, and which of them the pages have.
+
+use std::time::Duration;
+
+use kernel_protocol::Output;
+use tokio::time::Instant;
+
+use crate::render;
+use crate::serve::message::{Done, ToPage};
+
+/// Between two messages about a cell that prints and prints.
+const PAUSE: Duration = Duration::from_millis(40);
+/// The same once its last output is so long that rendering it anew takes time.
+const LONG_PAUSE: Duration = Duration::from_millis(700);
+const LONG: usize = 64 * 1024;
+
+/// The outputs of one run of a cell.
+pub struct Shown {
+    outputs: Vec<Output>,
+    source: String,
+    began: Instant,
+    /// How many outputs the pages have, and whether the last of those changed since.
+    sent: usize,
+    is_changed: bool,
+    /// How it ended, once it has.
+    pub done: Option<Done>,
+}
+
+impl Shown {
+    /// A cell that begins now.
+    pub fn new(source: String) -> Self {
+        Self {
+            outputs: Vec::new(),
+            source,
+            began: Instant::now(),
+            sent: 0,
+            is_changed: false,
+            done: None,
+        }
+    }
+
+    /// How long it has been running.
+    pub fn seconds(&self) -> f64 {
+        self.began.elapsed().as_secs_f64()
+    }
+
+    /// Takes an output; says when the pages should have it.
+    pub fn add(&mut self, output: Output) -> Instant {
+        let joined = render::append(&mut self.outputs, output);
+        if joined && self.sent == self.outputs.len() {
+            self.is_changed = true;
+        }
+        let pause = match self.outputs.last() {
+            Some(Output::Stream { text, .. }) if text.len() > LONG => LONG_PAUSE,
+            _ => PAUSE,
+        };
+        Instant::now() + pause
+    }
+
+    /// What the pages do not have yet.
+    pub fn news(&mut self, cell: &str) -> Vec<ToPage> {
+        let from = self.sent - usize::from(self.is_changed);
+        let messages = self
+            .outputs
+            .iter()
+            .enumerate()
+            .skip(from)
+            .map(|(index, output)| ToPage::Output {
+                cell: cell.to_owned(),
+                html: render::output(output),
+                replace: index < self.sent,
+            })
+            .collect();
+        self.sent = self.outputs.len();
+        self.is_changed = false;
+        messages
+    }
+
+    /// That it began.
+    pub fn began(&self, cell: &str) -> ToPage {
+        ToPage::Began {
+            cell: cell.to_owned(),
+            began: self.seconds(),
+            source: self.source.clone(),
+        }
+    }
+
+    /// All that the other pages have, for a new one.
+    pub fn everything(&self, cell: &str) -> Vec<ToPage> {
+        let mut messages = vec![self.began(cell)];
+        if self.sent > 0 {
+            messages.push(ToPage::Output {
+                cell: cell.to_owned(),
+                html: render::outputs(self.outputs.get(..self.sent).unwrap_or_default()),
+                replace: false,
+            });
+        }
+        messages.extend(self.done.clone().map(|done| ToPage::Done {
+            cell: cell.to_owned(),
+            done,
+        }));
+        messages
+    }
+}

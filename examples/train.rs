@@ -1,0 +1,160 @@
+//! Trains a net on MNIST and evaluates it.
+//!
+//!     cargo run --release --example train -- --epochs 3 --momentum 0.9
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use candlelight::prelude::*;
+use clap::{Parser, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+/// Trains a convolutional network on MNIST and evaluates it on the test set.
+#[derive(Parser)]
+#[command(allow_negative_numbers = true)]
+struct Args {
+    /// Passes over the training set
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    epochs: u16,
+    /// Images in a batch
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=60_000))]
+    batch_size: u32,
+    /// The learning rate
+    #[arg(long, default_value_t = 0.01, value_parser = at_least_0)]
+    lr: f64,
+    /// How much of the last step goes into the next, 0 to 1
+    #[arg(long, default_value_t = 0.5, value_parser = at_least_0)]
+    momentum: f64,
+    /// The seed of the initial weights and of the order of images
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Where it runs: cpu, cuda, or auto for CUDA where it can be had
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// Which network
+    #[arg(long, value_enum, default_value_t = NetName::Small)]
+    net: NetName,
+    /// The folder that holds MNIST/raw
+    #[arg(long, default_value = "data")]
+    data: String,
+    /// End with one line that is a JSON object; its final_loss is the last epoch's mean training loss
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum NetName {
+    /// Two convolutions of 5×5 with 10 and 20 channels
+    Small,
+    /// Two convolutions of 3×3 with 32 and 64 channels
+    Large,
+}
+
+fn at_least_0(text: &str) -> std::result::Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value.is_finite() && value >= 0.0 => Ok(value),
+        _ => Err("must be a number that is at least 0".into()),
+    }
+}
+
+fn main() -> ExitCode {
+    match run(Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: Args) -> std::result::Result<(), Box<dyn Error>> {
+    let device: DeviceChoice = args.device.parse()?;
+    let normalize = compose![ToTensor, Normalize::new([0.1307], [0.3081])?];
+    let train = Mnist::builder(&args.data)
+        .train(true)
+        .transform(normalize.clone())
+        .build()?;
+    let test = Mnist::builder(&args.data)
+        .train(false)
+        .transform(normalize)
+        .build()?;
+    let train = DataLoader::builder(train)
+        .batch_size(args.batch_size as usize)
+        .shuffle(true)
+        .build()?;
+    let test = DataLoader::builder(test).batch_size(1000).build()?;
+
+    manual_seed(args.seed);
+    let vb = var_builder(DType::F32, &device);
+    match args.net {
+        NetName::Small => fit(&args, Net::new(vb)?, "small", device, &train, &test),
+        NetName::Large => fit(&args, LargeNet::new(vb)?, "large", device, &train, &test),
+    }
+}
+
+fn fit(
+    args: &Args,
+    net: impl Network + Clone + Send + 'static,
+    name: &str,
+    device: DeviceChoice,
+    train: &DataLoader,
+    test: &DataLoader,
+) -> std::result::Result<(), Box<dyn Error>> {
+    let threads = rayon::current_num_threads();
+    eprintln!(
+        "{} parameters, on {device}, {threads} threads",
+        net.parameter_count()
+    );
+    let criterion = CrossEntropyLoss::builder().build()?;
+    let sgd = Sgd::builder(net.parameters(), args.lr)
+        .momentum(args.momentum)
+        .build()?;
+    let mut trainer = Trainer::builder(net, criterion, sgd)
+        .device(&device)
+        .epochs(usize::from(args.epochs))
+        .on_progress(bar()?)
+        .build()?;
+    let history = trainer.fit(train, Some(test))?;
+    println!("{history}");
+    if args.json {
+        let last = history.last();
+        let line = json!({
+            "device": device.name(),
+            "net": name,
+            "epochs": args.epochs,
+            "batch_size": args.batch_size,
+            "threads": threads,
+            "seconds_per_epoch": history.epochs.iter().map(|epoch| epoch.seconds).collect::<Vec<_>>(),
+            "images_per_second": history.images_per_second(),
+            "test_accuracy": last.and_then(|epoch| epoch.test_accuracy),
+            "final_loss": last.map(|epoch| epoch.train_loss),
+        });
+        println!("{line}");
+    }
+    Ok(())
+}
+
+/// A bar for each epoch; indicatif shows none where standard error is not a terminal.
+fn bar() -> std::result::Result<impl FnMut(&Progress) + Send + 'static, Box<dyn Error>> {
+    let style = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} {msg}")?;
+    let mut current: Option<ProgressBar> = None;
+    Ok(move |progress: &Progress| {
+        let bar = current.get_or_insert_with(|| {
+            let bar = ProgressBar::new(progress.steps as u64).with_style(style.clone());
+            bar.with_prefix(format!("epoch {}/{}", progress.epoch, progress.epochs))
+        });
+        bar.set_position(progress.step as u64);
+        let test = progress
+            .test_accuracy
+            .map_or(String::new(), |a| format!("  test {:.2}%", 100.0 * a));
+        bar.set_message(format!(
+            "loss {:.4}  {:.0} images/s{test}",
+            progress.loss, progress.images_per_second
+        ));
+        if progress.epoch_done {
+            bar.abandon();
+            current = None;
+        }
+    })
+}

@@ -1,0 +1,301 @@
+//! The two inner loops: sums over taps for many pixels, and dot products over pixels for many taps.
+#![allow(unsafe_code)]
+
+#[cfg(target_arch = "x86_64")]
+use super::simd::{Avx2, Avx512};
+use super::simd::{Level, Simd};
+
+/// How many vectors of neighbouring pixels a tile of the sums takes.
+const WIDE: usize = 3;
+
+/// Sums over taps: `to[o·to_stride + p] = Σ_k weight[k, o]·from[offsets[k] + p]`.
+pub(super) struct Sums<'a> {
+    pub(super) from: &'a [f32],
+    pub(super) offsets: &'a [usize],
+    /// From [`pack`].
+    pub(super) weight: &'a [f32],
+    pub(super) channels: usize,
+    /// How many pixels, a multiple of the lanes.
+    pub(super) pixels: usize,
+    pub(super) to_stride: usize,
+}
+
+/// How `channels` fall into blocks of at most `most`, as even as can be.
+fn blocks(channels: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+    let n = channels.div_ceil(most).max(1);
+    (0..n).map(move |i| {
+        let start = i * channels / n;
+        (start, (i + 1) * channels / n - start)
+    })
+}
+
+/// Weights (o, k) in the order in which [`sums`] reads them: for each block of channels, tap after
+/// tap.
+pub(super) fn pack(
+    level: Level,
+    channels: usize,
+    taps: usize,
+    weight: impl Fn(usize, usize) -> f32,
+) -> Vec<f32> {
+    let most = match level {
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => Avx512::CHANNELS,
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => Avx2::CHANNELS,
+    };
+    let mut packed = Vec::with_capacity(channels * taps);
+    for (start, n) in blocks(channels, most) {
+        for k in 0..taps {
+            packed.extend((start..start + n).map(|o| weight(o, k)));
+        }
+    }
+    packed
+}
+
+pub(super) fn sums(level: Level, sums: &Sums<'_>, to: &mut [f32]) {
+    let Some(last) = sums.offsets.iter().max() else {
+        return;
+    };
+    assert!(last + sums.pixels <= sums.from.len());
+    assert!(sums.weight.len() == sums.channels * sums.offsets.len());
+    assert!(sums.pixels <= sums.to_stride && sums.channels * sums.to_stride <= to.len());
+    assert!(sums.pixels.is_multiple_of(level.lanes()));
+    // SAFETY: the level was detected on this processor; the assertions hold that all that is read
+    // and written lies within the slices.
+    unsafe {
+        match level {
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => sums_avx512(sums, to.as_mut_ptr()),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => sums_avx2(sums, to.as_mut_ptr()),
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+unsafe fn sums_avx512(sums: &Sums<'_>, to: *mut f32) {
+    // SAFETY: the caller's conditions.
+    unsafe { all_sums::<Avx512>(sums, to) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn sums_avx2(sums: &Sums<'_>, to: *mut f32) {
+    // SAFETY: the caller's conditions.
+    unsafe { all_sums::<Avx2>(sums, to) }
+}
+
+/// Pixels outside, channels inside: the few pixels stay in the nearest cache, the weights stream.
+#[inline(always)]
+unsafe fn all_sums<S: Simd>(sums: &Sums<'_>, to: *mut f32) {
+    let mut p = 0;
+    while p < sums.pixels {
+        let vectors = ((sums.pixels - p) / S::LANES).min(WIDE);
+        for (start, n) in blocks(sums.channels, S::CHANNELS) {
+            // SAFETY: the block lies within what `sums` checked.
+            unsafe {
+                let to = to.add(start * sums.to_stride + p);
+                let weight = sums.weight.as_ptr().add(start * sums.offsets.len());
+                let from = sums.from.as_ptr().add(p);
+                match vectors {
+                    3 => block::<S, 3>(sums, n, from, weight, to),
+                    2 => block::<S, 2>(sums, n, from, weight, to),
+                    _ => block::<S, 1>(sums, n, from, weight, to),
+                }
+            }
+        }
+        p += vectors * S::LANES;
+    }
+}
+
+#[inline(always)]
+unsafe fn block<S: Simd, const V: usize>(
+    sums: &Sums<'_>,
+    channels: usize,
+    from: *const f32,
+    weight: *const f32,
+    to: *mut f32,
+) {
+    let (offsets, stride) = (sums.offsets, sums.to_stride);
+    // SAFETY: the caller's conditions.
+    unsafe {
+        match channels {
+            8 => tile::<S, 8, V>(offsets, from, weight, to, stride),
+            7 => tile::<S, 7, V>(offsets, from, weight, to, stride),
+            6 => tile::<S, 6, V>(offsets, from, weight, to, stride),
+            5 => tile::<S, 5, V>(offsets, from, weight, to, stride),
+            4 => tile::<S, 4, V>(offsets, from, weight, to, stride),
+            3 => tile::<S, 3, V>(offsets, from, weight, to, stride),
+            2 => tile::<S, 2, V>(offsets, from, weight, to, stride),
+            _ => tile::<S, 1, V>(offsets, from, weight, to, stride),
+        }
+    }
+}
+
+/// C channels of V vectors of pixels, summed in registers.
+#[inline(always)]
+unsafe fn tile<S: Simd, const C: usize, const V: usize>(
+    offsets: &[usize],
+    from: *const f32,
+    weight: *const f32,
+    to: *mut f32,
+    to_stride: usize,
+) {
+    // SAFETY: the caller's conditions.
+    unsafe {
+        let mut sums = [[S::zero(); V]; C];
+        let mut weight = weight;
+        for &offset in offsets {
+            let from = from.add(offset);
+            let mut pixels = [S::zero(); V];
+            for v in 0..V {
+                pixels[v] = S::load(from.add(v * S::LANES));
+            }
+            for c in 0..C {
+                let weight = S::splat(*weight.add(c));
+                for v in 0..V {
+                    sums[c][v] = S::mul_add(weight, pixels[v], sums[c][v]);
+                }
+            }
+            weight = weight.add(C);
+        }
+        for c in 0..C {
+            for v in 0..V {
+                S::store(sums[c][v], to.add(c * to_stride + v * S::LANES));
+            }
+        }
+    }
+}
+
+/// Dot products over pixels, summed over images:
+/// `to[o·taps + k] += Σ_image Σ_p grad[grad_start + o·grad_stride + p]·from[offsets[k] + p]`.
+pub(super) struct Dots<'a> {
+    /// Images one after another.
+    pub(super) from: &'a [f32],
+    pub(super) from_image: usize,
+    pub(super) offsets: &'a [usize],
+    pub(super) grad: &'a [f32],
+    pub(super) grad_image: usize,
+    pub(super) grad_start: usize,
+    pub(super) grad_stride: usize,
+    pub(super) channels: usize,
+    pub(super) images: usize,
+    /// How many pixels, a multiple of the lanes.
+    pub(super) pixels: usize,
+}
+
+pub(super) fn dots(level: Level, dots: &Dots<'_>, to: &mut [f32]) {
+    let (Some(last), true) = (dots.offsets.iter().max(), dots.images > 0) else {
+        return;
+    };
+    let before = dots.images - 1;
+    assert!(before * dots.from_image + last + dots.pixels <= dots.from.len());
+    let grad_end = dots.grad_start + (dots.channels - 1) * dots.grad_stride + dots.pixels;
+    assert!(before * dots.grad_image + grad_end <= dots.grad.len());
+    assert!(dots.channels * dots.offsets.len() <= to.len());
+    assert!(dots.pixels.is_multiple_of(level.lanes()));
+    // SAFETY: the level was detected on this processor; the assertions hold that all that is read
+    // and written lies within the slices.
+    unsafe {
+        match level {
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => dots_avx512(dots, to.as_mut_ptr()),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => dots_avx2(dots, to.as_mut_ptr()),
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+unsafe fn dots_avx512(dots: &Dots<'_>, to: *mut f32) {
+    // SAFETY: the caller's conditions.
+    unsafe { all_dots::<Avx512>(dots, to) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn dots_avx2(dots: &Dots<'_>, to: *mut f32) {
+    // SAFETY: the caller's conditions.
+    unsafe { all_dots::<Avx2>(dots, to) }
+}
+
+#[inline(always)]
+unsafe fn all_dots<S: Simd>(dots: &Dots<'_>, to: *mut f32) {
+    let (most_channels, most_taps) = S::DOTS;
+    for (o, channels) in blocks(dots.channels, most_channels) {
+        for (k, taps) in blocks(dots.offsets.len(), most_taps) {
+            // SAFETY: the tile lies within what `dots` checked.
+            unsafe {
+                let to = to.add(o * dots.offsets.len() + k);
+                match channels {
+                    4 => tap_block::<S, 4>(dots, o, k, taps, to),
+                    3 => tap_block::<S, 3>(dots, o, k, taps, to),
+                    2 => tap_block::<S, 2>(dots, o, k, taps, to),
+                    _ => tap_block::<S, 1>(dots, o, k, taps, to),
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn tap_block<S: Simd, const C: usize>(
+    dots: &Dots<'_>,
+    o: usize,
+    k: usize,
+    taps: usize,
+    to: *mut f32,
+) {
+    // SAFETY: the caller's conditions.
+    unsafe {
+        match taps {
+            5 => dot_tile::<S, C, 5>(dots, o, k, to),
+            4 => dot_tile::<S, C, 4>(dots, o, k, to),
+            3 => dot_tile::<S, C, 3>(dots, o, k, to),
+            2 => dot_tile::<S, C, 2>(dots, o, k, to),
+            _ => dot_tile::<S, C, 1>(dots, o, k, to),
+        }
+    }
+}
+
+/// C channels and K taps, summed in registers over all images.
+#[inline(always)]
+unsafe fn dot_tile<S: Simd, const C: usize, const K: usize>(
+    dots: &Dots<'_>,
+    o: usize,
+    k: usize,
+    to: *mut f32,
+) {
+    // SAFETY: the caller's conditions.
+    unsafe {
+        let mut offsets = [0; K];
+        offsets.copy_from_slice(&dots.offsets[k..k + K]);
+        let mut sums = [[S::zero(); K]; C];
+        for image in 0..dots.images {
+            let from = dots.from.as_ptr().add(image * dots.from_image);
+            let first = image * dots.grad_image + dots.grad_start + o * dots.grad_stride;
+            let grad = dots.grad.as_ptr().add(first);
+            let mut p = 0;
+            while p < dots.pixels {
+                let mut pixels = [S::zero(); K];
+                for k in 0..K {
+                    pixels[k] = S::load(from.add(offsets[k] + p));
+                }
+                for c in 0..C {
+                    let grad = S::load(grad.add(c * dots.grad_stride + p));
+                    for k in 0..K {
+                        sums[c][k] = S::mul_add(grad, pixels[k], sums[c][k]);
+                    }
+                }
+                p += S::LANES;
+            }
+        }
+        for c in 0..C {
+            for k in 0..K {
+                *to.add(c * dots.offsets.len() + k) += S::sum(sums[c][k]);
+            }
+        }
+    }
+}

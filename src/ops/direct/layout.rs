@@ -1,0 +1,147 @@
+//! Where things lie: padded images and outputs' gradients as long rows.
+
+use super::simd::Level;
+use crate::ops::conv2d::Problem;
+use crate::size::Size2;
+
+/// Sizes of one group; a plane is one channel of one image.
+pub(super) struct Layout {
+    pub(super) groups: usize,
+    pub(super) in_channels: usize,
+    pub(super) out_channels: usize,
+    pub(super) taps: usize,
+    pub(super) input: Size2,
+    pub(super) before: Size2,
+    pub(super) output: Size2,
+    /// Rows and columns with the padding.
+    pub(super) padded: Size2,
+    pub(super) lanes: usize,
+    /// For each tap (c, i, j), where output pixel 0 reads in the padded image.
+    pub(super) offsets: Vec<usize>,
+    /// For each (o, i, j), where padded input pixel 0 reads in the outputs' gradients.
+    pub(super) back_offsets: Vec<usize>,
+    /// Zeros before each plane of the outputs' gradients.
+    pub(super) lead: usize,
+}
+
+impl Layout {
+    pub(super) fn new(problem: &Problem, level: Level) -> Self {
+        let geometry = &problem.geometry;
+        let (kernel, dilation) = (geometry.kernel, geometry.dilation);
+        let in_channels = problem.in_channels / geometry.groups;
+        let out_channels = problem.out_channels / geometry.groups;
+        let padded = Size2 {
+            h: problem.input.h + geometry.before.h + geometry.after.h,
+            w: problem.input.w + geometry.before.w + geometry.after.w,
+        };
+        let mut layout = Self {
+            groups: geometry.groups,
+            in_channels,
+            out_channels,
+            taps: in_channels * kernel.h * kernel.w,
+            input: problem.input,
+            before: geometry.before,
+            output: geometry.output,
+            padded,
+            lanes: level.lanes(),
+            offsets: Vec::new(),
+            back_offsets: Vec::new(),
+            lead: (kernel.h - 1) * dilation.h * padded.w + (kernel.w - 1) * dilation.w,
+        };
+        let shifts: Vec<usize> = (0..kernel.h)
+            .flat_map(|i| (0..kernel.w).map(move |j| i * dilation.h * padded.w + j * dilation.w))
+            .collect();
+        for c in 0..in_channels {
+            let plane = c * layout.padded_plane();
+            layout
+                .offsets
+                .extend(shifts.iter().map(|shift| plane + shift));
+        }
+        for o in 0..out_channels {
+            let first = o * layout.grad_plane() + layout.lead;
+            let back = shifts.iter().map(|shift| first - shift);
+            layout.back_offsets.extend(back);
+        }
+        layout
+    }
+
+    pub(super) fn padded_plane(&self) -> usize {
+        self.padded.h * self.padded.w
+    }
+
+    /// One group of one padded image, with room for the last vector.
+    pub(super) fn padded_image(&self) -> usize {
+        self.in_channels * self.padded_plane() + self.lanes
+    }
+
+    /// Outputs of one plane from the first to the last, in rows as long as the padded image's.
+    pub(super) fn out_pixels(&self) -> usize {
+        let last = (self.output.h - 1) * self.padded.w + self.output.w;
+        last.next_multiple_of(self.lanes)
+    }
+
+    /// Pixels of one padded plane, as vectors.
+    pub(super) fn back_pixels(&self) -> usize {
+        self.padded_plane().next_multiple_of(self.lanes)
+    }
+
+    pub(super) fn grad_plane(&self) -> usize {
+        self.lead + self.back_pixels().max(self.out_pixels())
+    }
+
+    pub(super) fn grad_image(&self) -> usize {
+        self.out_channels * self.grad_plane()
+    }
+
+    /// One group of an image into its padded place, whose border is 0 already.
+    pub(super) fn pad(&self, image: &[f32], to: &mut [f32]) {
+        let rows = image.chunks(self.input.w);
+        let planes = to.chunks_mut(self.padded_plane()).take(self.in_channels);
+        let places = planes.flat_map(|plane| {
+            let rows = plane.chunks_mut(self.padded.w);
+            rows.skip(self.before.h).take(self.input.h)
+        });
+        for (row, place) in rows.zip(places) {
+            place[self.before.w..][..self.input.w].copy_from_slice(row);
+        }
+    }
+
+    /// One group of the outputs' gradients into long rows, which are 0 elsewhere already.
+    pub(super) fn spread(&self, grad: &[f32], to: &mut [f32]) {
+        let planes = to.chunks_mut(self.grad_plane());
+        let places = planes.flat_map(|plane| {
+            let rows = plane[self.lead..].chunks_mut(self.padded.w);
+            rows.take(self.output.h)
+        });
+        for (row, place) in grad.chunks(self.output.w).zip(places) {
+            place[..self.output.w].copy_from_slice(row);
+        }
+    }
+
+    /// Outputs in long rows, as they are.
+    pub(super) fn gather(&self, sums: &[f32], bias: Option<&[f32]>, to: &mut [f32]) {
+        let planes = to.chunks_mut(self.output.h * self.output.w);
+        let sums = sums.chunks(self.out_pixels());
+        for (o, (plane, sums)) in planes.zip(sums).enumerate() {
+            let bias = bias.map_or(0.0, |bias| bias[o]);
+            let rows = plane.chunks_mut(self.output.w);
+            for (row, sums) in rows.zip(sums.chunks(self.padded.w)) {
+                for (to, &sum) in row.iter_mut().zip(sums) {
+                    *to = sum + bias;
+                }
+            }
+        }
+    }
+
+    /// The gradient of the padded image without its border.
+    pub(super) fn crop(&self, sums: &[f32], to: &mut [f32]) {
+        let planes = to.chunks_mut(self.input.h * self.input.w);
+        for (plane, sums) in planes.zip(sums.chunks(self.back_pixels())) {
+            let rows = plane.chunks_mut(self.input.w);
+            let sums = sums.chunks(self.padded.w).skip(self.before.h);
+            for (row, sums) in rows.zip(sums) {
+                row.copy_from_slice(&sums[self.before.w..][..self.input.w]);
+            }
+        }
+    }
+}

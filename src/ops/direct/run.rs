@@ -1,0 +1,208 @@
+//! The batch: which images a task takes, and in which order the tasks' sums are added.
+
+use candle_core::Result;
+use rayon::prelude::*;
+
+use super::kernels::{Dots, Sums, dots, pack, sums};
+use super::layout::Layout;
+use super::simd::Level;
+use crate::ops::buffer::{add, sum, zeros};
+use crate::ops::conv2d::{Gradients, Problem};
+
+/// How many images one task takes. Fixed, so that the sums over images do not depend on the
+/// number of threads; few, so that they stay in the second cache.
+const IMAGES_A_TASK: usize = 4;
+
+pub(in crate::ops) fn forward(
+    problem: &Problem,
+    level: Level,
+    input: &[f32],
+    weight: &[f32],
+    bias: Option<&[f32]>,
+) -> Result<Vec<f32>> {
+    let layout = Layout::new(problem, level);
+    let (taps, out_channels) = (layout.taps, layout.out_channels);
+    let packed: Vec<Vec<f32>> = (0..layout.groups)
+        .map(|g| {
+            let weight = &weight[g * out_channels * taps..];
+            pack(level, out_channels, taps, |o, k| weight[o * taps + k])
+        })
+        .collect();
+    let (image_in, image_out) = problem.image_sizes();
+    let mut output = zeros(problem.images * image_out)?;
+    output
+        .par_chunks_mut(image_out * IMAGES_A_TASK)
+        .zip(input.par_chunks(image_in * IMAGES_A_TASK))
+        .for_each(|(outputs, inputs)| {
+            let mut padded = vec![0.0; layout.padded_image()];
+            let mut rows = vec![0.0; out_channels * layout.out_pixels()];
+            let inputs = inputs.chunks(image_in / layout.groups);
+            let outputs = outputs.chunks_mut(image_out / layout.groups);
+            for (i, (input, output)) in inputs.zip(outputs).enumerate() {
+                let g = i % layout.groups;
+                layout.pad(input, &mut padded);
+                let job = Sums {
+                    from: &padded,
+                    offsets: &layout.offsets,
+                    weight: &packed[g],
+                    channels: out_channels,
+                    pixels: layout.out_pixels(),
+                    to_stride: layout.out_pixels(),
+                };
+                sums(level, &job, &mut rows);
+                let bias = bias.map(|bias| &bias[g * out_channels..][..out_channels]);
+                layout.gather(&rows, bias, output);
+            }
+        });
+    Ok(output)
+}
+
+pub(in crate::ops) fn backward(
+    problem: &Problem,
+    level: Level,
+    input: &[f32],
+    weight: &[f32],
+    grad: &[f32],
+    input_wanted: bool,
+) -> Result<Gradients<f32>> {
+    let layout = Layout::new(problem, level);
+    let back_weight = match input_wanted {
+        true => pack_back(&layout, level, weight),
+        false => Vec::new(),
+    };
+    let (image_in, image_out) = problem.image_sizes();
+    let mut grad_input = match input_wanted {
+        true => zeros(input.len())?,
+        false => Vec::new(),
+    };
+    // One slot for each task, empty where the gradient of the input is not wanted.
+    let mut slots: Vec<&mut [f32]> = match input_wanted {
+        true => grad_input.chunks_mut(image_in * IMAGES_A_TASK).collect(),
+        false => Vec::new(),
+    };
+    slots.resize_with(problem.images.div_ceil(IMAGES_A_TASK), Default::default);
+    let partials: Vec<(Vec<f32>, Vec<f32>)> = slots
+        .into_par_iter()
+        .zip(input.par_chunks(image_in * IMAGES_A_TASK))
+        .zip(grad.par_chunks(image_out * IMAGES_A_TASK))
+        .map(|((slot, inputs), grads)| {
+            let task = Task {
+                layout: &layout,
+                level,
+                image_in,
+                image_out,
+            };
+            task.run(&back_weight, inputs, grads, slot)
+        })
+        .collect();
+    let mut grad_weight = vec![0.0; weight.len()];
+    let mut grad_bias = vec![0.0; problem.out_channels];
+    for (weight, bias) in &partials {
+        add(&mut grad_weight, weight);
+        add(&mut grad_bias, bias);
+    }
+    Ok(Gradients {
+        input: input_wanted.then_some(grad_input),
+        weight: grad_weight,
+        bias: grad_bias,
+    })
+}
+
+/// Input channel c takes from output channel o through tap (i, j) what o took from c.
+fn pack_back(layout: &Layout, level: Level, weight: &[f32]) -> Vec<Vec<f32>> {
+    let (inputs, outputs, taps) = (layout.in_channels, layout.out_channels, layout.taps);
+    let window = taps / inputs;
+    (0..layout.groups)
+        .map(|g| {
+            let weight = &weight[g * outputs * taps..];
+            pack(level, inputs, outputs * window, |c, k| {
+                weight[k / window * taps + c * window + k % window]
+            })
+        })
+        .collect()
+}
+
+struct Task<'a> {
+    layout: &'a Layout,
+    level: Level,
+    image_in: usize,
+    image_out: usize,
+}
+
+impl Task<'_> {
+    /// The task's share of the gradients of weight and bias; that of the input goes into `slot`.
+    fn run(
+        &self,
+        back_weight: &[Vec<f32>],
+        inputs: &[f32],
+        grads: &[f32],
+        slot: &mut [f32],
+    ) -> (Vec<f32>, Vec<f32>) {
+        let layout = self.layout;
+        let (groups, out_channels) = (layout.groups, layout.out_channels);
+        let images = inputs.len() / self.image_in;
+        let (group_in, group_out) = (self.image_in / groups, self.image_out / groups);
+        let mut grad_weight = vec![0.0; groups * out_channels * layout.taps];
+        let mut padded = vec![0.0; images * layout.padded_image()];
+        let mut spread = vec![0.0; images * layout.grad_image()];
+        let mut rows = match slot.is_empty() {
+            true => Vec::new(),
+            false => vec![0.0; layout.in_channels * layout.back_pixels()],
+        };
+        for g in 0..groups {
+            let parts = padded
+                .chunks_mut(layout.padded_image())
+                .zip(spread.chunks_mut(layout.grad_image()));
+            for (i, (padded, spread)) in parts.enumerate() {
+                layout.pad(
+                    &inputs[i * self.image_in + g * group_in..][..group_in],
+                    padded,
+                );
+                layout.spread(
+                    &grads[i * self.image_out + g * group_out..][..group_out],
+                    spread,
+                );
+                if !slot.is_empty() {
+                    let job = Sums {
+                        from: spread,
+                        offsets: &layout.back_offsets,
+                        weight: &back_weight[g],
+                        channels: layout.in_channels,
+                        pixels: layout.back_pixels(),
+                        to_stride: layout.back_pixels(),
+                    };
+                    sums(self.level, &job, &mut rows);
+                    let to = &mut slot[i * self.image_in + g * group_in..][..group_in];
+                    layout.crop(&rows, to);
+                }
+            }
+            let job = Dots {
+                from: &padded,
+                from_image: layout.padded_image(),
+                offsets: &layout.offsets,
+                grad: &spread,
+                grad_image: layout.grad_image(),
+                grad_start: layout.lead,
+                grad_stride: layout.grad_plane(),
+                channels: out_channels,
+                images,
+                pixels: layout.out_pixels(),
+            };
+            let into = &mut grad_weight[g * out_channels * layout.taps..];
+            dots(self.level, &job, into);
+        }
+        (grad_weight, self.bias(grads))
+    }
+
+    fn bias(&self, grads: &[f32]) -> Vec<f32> {
+        let channels = self.layout.groups * self.layout.out_channels;
+        let plane = self.layout.output.h * self.layout.output.w;
+        let mut bias = vec![0.0; channels];
+        for image in grads.chunks(self.image_out) {
+            for (bias, plane) in bias.iter_mut().zip(image.chunks(plane)) {
+                *bias += sum(plane);
+            }
+        }
+        bias
+    }
+}

@@ -1,0 +1,147 @@
+//! Vectors of f32, in the width that the processor has.
+#![allow(unsafe_code)]
+
+/// What the processor can do beyond the least that Rust assumes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::ops) enum Level {
+    /// 16 numbers at once, 32 registers.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    /// 8 numbers at once, 16 registers.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+}
+
+impl Level {
+    /// The best there is; none where these kernels have no vectors for the processor.
+    pub(in crate::ops) fn detect() -> Option<Self> {
+        #[cfg(target_arch = "x86_64")]
+        {
+            if std::is_x86_feature_detected!("avx512f") {
+                return Some(Self::Avx512);
+            }
+            if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
+                return Some(Self::Avx2);
+            }
+        }
+        None
+    }
+
+    pub(super) fn lanes(self) -> usize {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => 16,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => 8,
+        }
+    }
+}
+
+/// The few operations that the kernels need.
+///
+/// # Safety
+///
+/// Each method needs the processor to have the implementor's instructions, and is inlined into a
+/// function that enables them; pointers must be good for `LANES` numbers, at any alignment.
+pub(super) trait Simd {
+    const LANES: usize;
+    /// How many channels a tile of the sums takes, so that they stay in registers.
+    const CHANNELS: usize;
+    /// How many channels and taps a tile of the dot products takes.
+    const DOTS: (usize, usize);
+    type Vector: Copy;
+
+    unsafe fn zero() -> Self::Vector;
+    unsafe fn splat(value: f32) -> Self::Vector;
+    unsafe fn load(from: *const f32) -> Self::Vector;
+    unsafe fn store(vector: Self::Vector, to: *mut f32);
+    /// a·b + c, rounded once.
+    unsafe fn mul_add(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    /// The sum of the lanes, always in the same order.
+    #[inline(always)]
+    unsafe fn sum(vector: Self::Vector) -> f32 {
+        let mut lanes = [0f32; 16];
+        // SAFETY: no implementor has more than 16 lanes.
+        unsafe { Self::store(vector, lanes.as_mut_ptr()) };
+        let mut width = Self::LANES;
+        while width > 1 {
+            width /= 2;
+            for i in 0..width {
+                lanes[i] += lanes[i + width];
+            }
+        }
+        lanes[0]
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(super) use x86::{Avx2, Avx512};
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    use super::Simd;
+
+    pub(in crate::ops::direct) struct Avx512;
+
+    // SAFETY (all methods): the trait's own conditions.
+    impl Simd for Avx512 {
+        const LANES: usize = 16;
+        const CHANNELS: usize = 8;
+        const DOTS: (usize, usize) = (4, 5);
+        type Vector = __m512;
+
+        #[inline(always)]
+        unsafe fn zero() -> __m512 {
+            unsafe { _mm512_setzero_ps() }
+        }
+        #[inline(always)]
+        unsafe fn splat(value: f32) -> __m512 {
+            unsafe { _mm512_set1_ps(value) }
+        }
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> __m512 {
+            unsafe { _mm512_loadu_ps(from) }
+        }
+        #[inline(always)]
+        unsafe fn store(vector: __m512, to: *mut f32) {
+            unsafe { _mm512_storeu_ps(to, vector) }
+        }
+        #[inline(always)]
+        unsafe fn mul_add(a: __m512, b: __m512, c: __m512) -> __m512 {
+            unsafe { _mm512_fmadd_ps(a, b, c) }
+        }
+    }
+
+    pub(in crate::ops::direct) struct Avx2;
+
+    // SAFETY (all methods): the trait's own conditions.
+    impl Simd for Avx2 {
+        const LANES: usize = 8;
+        const CHANNELS: usize = 4;
+        const DOTS: (usize, usize) = (3, 3);
+        type Vector = __m256;
+
+        #[inline(always)]
+        unsafe fn zero() -> __m256 {
+            unsafe { _mm256_setzero_ps() }
+        }
+        #[inline(always)]
+        unsafe fn splat(value: f32) -> __m256 {
+            unsafe { _mm256_set1_ps(value) }
+        }
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> __m256 {
+            unsafe { _mm256_loadu_ps(from) }
+        }
+        #[inline(always)]
+        unsafe fn store(vector: __m256, to: *mut f32) {
+            unsafe { _mm256_storeu_ps(to, vector) }
+        }
+        #[inline(always)]
+        unsafe fn mul_add(a: __m256, b: __m256, c: __m256) -> __m256 {
+            unsafe { _mm256_fmadd_ps(a, b, c) }
+        }
+    }
+}

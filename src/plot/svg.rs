@@ -1,0 +1,167 @@
+//! Writing SVG by hand, for the pictures made of tiles; the charts are plotters'.
+
+use std::fmt::Write;
+use std::io::Cursor;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
+
+use super::Figure;
+use super::figure::{BACKGROUND, FOREGROUND};
+use crate::{Error, Result};
+
+/// Roughly the width of a sans-serif text, in units of its size.
+pub(super) fn text_width(text: &str, size: f64) -> f64 {
+    text.chars().count() as f64 * size * 0.56
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Anchor {
+    Start,
+    Middle,
+    End,
+}
+
+/// An SVG being written. Lengths are CSS pixels.
+pub(super) struct Canvas {
+    body: String,
+    width: f64,
+    height: f64,
+}
+
+impl Canvas {
+    pub fn new(width: f64, height: f64) -> Self {
+        Self {
+            body: String::new(),
+            width: width.ceil(),
+            height: height.ceil(),
+        }
+    }
+
+    pub fn rect(&mut self, x: f64, y: f64, width: f64, height: f64, fill: &str) {
+        let _ = writeln!(
+            self.body,
+            r#"<rect x="{x:.1}" y="{y:.1}" width="{width:.1}" height="{height:.1}" fill="{fill}"/>"#
+        );
+    }
+
+    /// Text whose baseline is at `y`, in the foreground's colour.
+    pub fn text(&mut self, x: f64, y: f64, size: f64, anchor: Anchor, text: &str) {
+        self.colored_text(x, y, size, anchor, FOREGROUND, text);
+    }
+
+    pub fn colored_text(
+        &mut self,
+        x: f64,
+        y: f64,
+        size: f64,
+        anchor: Anchor,
+        fill: &str,
+        text: &str,
+    ) {
+        let anchor = match anchor {
+            Anchor::Start => "start",
+            Anchor::Middle => "middle",
+            Anchor::End => "end",
+        };
+        let _ = writeln!(
+            self.body,
+            r#"<text x="{x:.1}" y="{y:.1}" font-size="{size}" text-anchor="{anchor}" fill="{fill}">{}</text>"#,
+            escape(text)
+        );
+    }
+
+    pub fn vertical_text(&mut self, x: f64, y: f64, size: f64, text: &str) {
+        let _ = writeln!(
+            self.body,
+            r#"<text transform="translate({x:.1},{y:.1}) rotate(-90)" font-size="{size}" text-anchor="middle" fill="{FOREGROUND}">{}</text>"#,
+            escape(text)
+        );
+    }
+
+    /// Pixels of red, green and blue, `columns` to a row, as one picture with hard edges.
+    pub fn pixels(
+        &mut self,
+        place: [f64; 4],
+        rgb: &[u8],
+        columns: usize,
+        label: &str,
+    ) -> Result<()> {
+        let [x, y, width, height] = place;
+        let rows = rgb.len() / 3 / columns.max(1);
+        let mut png = Cursor::new(Vec::new());
+        PngEncoder::new(&mut png)
+            .write_image(rgb, columns as u32, rows as u32, ExtendedColorType::Rgb8)
+            .map_err(|error| Error::Plot {
+                picture: "plot",
+                problem: error.to_string(),
+            })?;
+        let _ = writeln!(
+            self.body,
+            r#"<image x="{x:.1}" y="{y:.1}" width="{width:.1}" height="{height:.1}" preserveAspectRatio="none" style="image-rendering:pixelated" href="data:image/png;base64,{}"><title>{}</title></image>"#,
+            STANDARD.encode(png.into_inner()),
+            escape(label)
+        );
+        Ok(())
+    }
+
+    pub fn finish(self) -> Figure {
+        let Self {
+            body,
+            width,
+            height,
+        } = self;
+        Figure::new(
+            format!("{}{body}</svg>", open(width as u32, height as u32, 1)),
+            width as u32,
+            height as u32,
+        )
+    }
+}
+
+/// The first tag and the background: `width` by `height` CSS pixels, each `resolution` units.
+pub(super) fn open(width: u32, height: u32, resolution: u32) -> String {
+    format!(
+        r#"<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {w} {h}" font-family="system-ui, sans-serif" style="max-width:100%;height:auto">
+<rect width="{w}" height="{h}" fill="{BACKGROUND}"/>
+"#,
+        w = width * resolution,
+        h = height * resolution,
+    )
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+}
+
+/// A short form of a value: at most four characters where that is honest.
+pub(super) fn short(value: f64) -> String {
+    match value.abs() {
+        _ if !value.is_finite() => value.to_string(),
+        0.0 => "0".into(),
+        a if value.fract() == 0.0 && a < 1e5 => format!("{value:.0}"),
+        a if !(5e-3..1e5).contains(&a) => format!("{value:.0e}"),
+        a if a >= 100.0 => format!("{value:.0}"),
+        a if a >= 10.0 => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_escaped_and_values_are_short() {
+        let mut canvas = Canvas::new(10.0, 10.0);
+        canvas.text(0.0, 0.0, 12.0, Anchor::Start, "a < b & c");
+        assert!(canvas.finish().svg().contains(">a &lt; b &amp; c<"));
+        assert_eq!(
+            [0.0, 3.0, -0.25, 12.34, 123.4, 0.001].map(short),
+            ["0", "3", "-0.25", "12.3", "123", "1e-3"]
+        );
+    }
+}
