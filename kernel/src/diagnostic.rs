@@ -100,7 +100,30 @@ fn render(error: &CompilationError, places: &Places<'_>) -> Vec<String> {
             lines.push(line.replace("`evcxr_variable_store`", "the end of the cell"));
         }
     }
+    narrow(lines)
+}
+
+/// The compiler left room for the generated source's line numbers: takes what the cell's do not need.
+fn narrow(lines: Vec<String>) -> Vec<String> {
+    let digits = |number: usize| number.to_string().len();
+    let numbers = lines.iter().filter_map(|line| gutter(line));
+    let needed = numbers.map(|(number, _)| digits(number)).max().unwrap_or(1);
+    let arrows = lines.iter().filter_map(|line| arrow(line));
+    let given = arrows
+        .map(|(before, _)| before.len() - "--> ".len())
+        .max()
+        .unwrap_or(needed);
+    let spare = " ".repeat(given.saturating_sub(needed));
     lines
+        .into_iter()
+        .map(|line| match gutter(&line) {
+            Some((number, rest)) => format!("{number:<needed$} {rest}"),
+            None if line.trim_start().starts_with(['|', '=', '-', ':']) => {
+                line.strip_prefix(&spare).unwrap_or(&line).to_owned()
+            }
+            None => line,
+        })
+        .collect()
 }
 
 /// Errors that evcxr found before it asked the compiler.
