@@ -91,9 +91,13 @@
             if (message.replace && last) last.remove();
             cell.outputs.insertAdjacentHTML('beforeend', message.html);
         } else if ('done' in message) {
-            const { ok, seconds } = message.done;
+            const { ok, lost, seconds } = message.done;
             const took = `${seconds < 10 ? seconds.toFixed(2) : seconds.toFixed(0)} s`;
-            show(cell, ok ? 'idle' : 'failed', ok ? took : `failed after ${took}`);
+            if (ok) return show(cell, 'idle', took);
+            // The usual reason why a name is not found.
+            const hint = !lost && cells.slice(0, cell.index).some(above => !above.ran);
+            show(cell, 'failed',
+                `${lost ? 'ended' : 'failed'} after ${took}${hint ? '; cells above have not run' : ''}`);
         }
     }
 
@@ -103,7 +107,7 @@
             cell.ran = false;
             if (cell.state === 'idle') show(cell, 'idle', 'variables gone');
         }
-        const last = again[again.length - 1];
+        const last = again.findLast(cell => cell.state === 'idle');
         const text = why.charAt(0).toUpperCase() + why.slice(1) + '.';
         bar.say(text, 'gone', last && (() => cells.slice(0, last.index + 1).forEach(run)));
     }
@@ -226,7 +230,9 @@
         if (event.key === 'Enter' && (event.shiftKey || event.ctrlKey || event.metaKey)) {
             event.preventDefault();
             if (cell.state === 'idle' || cell.state === 'failed') run(cell);
-            const next = event.shiftKey && cells[cell.index + 1];
+            // A folded solution is passed over.
+            const isOpen = other => other.element.getClientRects().length > 0;
+            const next = event.shiftKey && cells.slice(cell.index + 1).find(isOpen);
             if (next) {
                 next.code.focus({ preventScroll: true });
                 next.element.scrollIntoView({ block: 'nearest' });

@@ -9,6 +9,7 @@ pub mod message;
 pub mod pool;
 pub mod session;
 pub mod site;
+mod terminal;
 mod watch;
 
 use std::io::ErrorKind;
@@ -46,8 +47,8 @@ pub fn run(project: &Project, options: &Options) -> Result<()> {
     let launcher = Arc::new(launch::Engines::new(project));
     let served = runtime.block_on(async {
         let server = Server::bind(project, launcher, options.port).await?;
+        terminal::done("book: built; Ctrl-C ends the server and every kernel");
         println!("{}", server.address());
-        eprintln!("Ctrl-C ends the server and every kernel.");
         if options.open {
             open(server.address());
         }
@@ -87,7 +88,7 @@ impl Server {
                 }
                 _ => anyhow!("127.0.0.1:{port} cannot be listened on: {error}"),
             })?;
-        eprintln!("book: building");
+        terminal::doing("book: building");
         let building = project.clone();
         let folder = tokio::task::spawn_blocking(move || build::build(&building))
             .await
@@ -162,6 +163,8 @@ fn open(address: &str) {
         .stderr(Stdio::null())
         .spawn();
     if started.is_err() {
-        eprintln!("no browser opens with `{program}`; open the address by hand");
+        terminal::done(&format!(
+            "no browser opens with `{program}`; open the address by hand"
+        ));
     }
 }

@@ -1,5 +1,129 @@
-//! One evcxr context in a process of its own.
+//! One evcxr context in a process of its own: requests on stdin, events on stdout, a line of JSON each
+//! (see `kernel_protocol`).
+//!
+//! `candlelight-kernel CONTEXTS WORKSPACE PROJECT`: CONTEXTS is `target/cells`; WORKSPACE holds the
+//! crate `cells` and `Cargo.lock`; cells run in PROJECT. When stdin closes, this process ends, and with
+//! it whatever it has started.
 
-fn main() {
-    evcxr::runtime_hook();
+mod context;
+mod control;
+mod diagnostic;
+mod events;
+mod failure;
+mod outputs;
+mod places;
+mod runtime;
+mod session;
+mod system;
+mod template;
+mod wire;
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use anyhow::Result;
+use kernel_protocol::{Event, Request};
+
+use control::Control;
+use events::Events;
+use session::Session;
+use template::Folders;
+
+fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    let result = match arguments.iter().map(Path::new).collect::<Vec<_>>()[..] {
+        [first, context] if first == Path::new(runtime::ARGUMENT) => {
+            runtime::run(context).map_err(Into::into)
+        }
+        [contexts, workspace, project] => {
+            evcxr::runtime_hook();
+            let folders = Folders {
+                home: contexts.to_path_buf(),
+                workspace: workspace.to_path_buf(),
+            };
+            serve(&folders, project)
+        }
+        _ => {
+            eprintln!("usage: candlelight-kernel CONTEXTS WORKSPACE PROJECT");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A request, and how many resets had been asked for before it.
+type Asked = (u64, Request);
+
+fn serve(folders: &Folders, project: &Path) -> Result<()> {
+    system::lead_group();
+    let (input, output) = system::take_standard_streams()?;
+    let events = Events::new(output);
+    let control = Arc::new(Control::default());
+    let (sender, requests) = channel();
+    let reader = Arc::clone(&control);
+    std::thread::spawn(move || listen(input, &reader, &sender));
+    let result = Session::start(folders, project, &events, &control)
+        .and_then(|mut session| work(&mut session, &requests, &events, &control));
+    if let Err(error) = &result {
+        let why = format!("{error:#}");
+        events.send(&Event::Failed { why });
+    }
+    result
+}
+
+/// Reads requests until the parent is gone. Only what stops a cell is done here, at once.
+fn listen(input: File, control: &Control, requests: &Sender<Asked>) {
+    for line in BufReader::new(input).lines().map_while(Result::ok) {
+        match serde_json::from_str(&line) {
+            Ok(Request::Interrupt) => control.interrupt(),
+            Ok(request) => {
+                if request == Request::Reset {
+                    control.reset();
+                }
+                // It fails where the session could not start; the parent has been told why.
+                let _ = requests.send((control.resets(), request));
+            }
+            Err(error) => eprintln!("what came is no request ({error}): {line}"),
+        }
+    }
+    system::end_group();
+}
+
+fn work(
+    session: &mut Session,
+    requests: &Receiver<Asked>,
+    events: &Events,
+    control: &Control,
+) -> Result<()> {
+    events.send(&Event::Ready);
+    for (resets, request) in requests {
+        match request {
+            Request::Execute { id, .. } if resets < control.resets() => {
+                events.send(&Event::Done {
+                    id,
+                    ok: false,
+                    lost: true,
+                    seconds: 0.0,
+                });
+            }
+            Request::Execute { id, code } => session.run(id, &code)?,
+            Request::Reset => {
+                events.preparing("forgetting all variables");
+                session.reset()?;
+                events.send(&Event::Ready);
+            }
+            Request::Interrupt => {}
+        }
+    }
+    Ok(())
 }

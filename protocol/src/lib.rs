@@ -53,7 +53,7 @@ pub enum Event {
         ok: bool,
         /// Whether the variables of earlier cells are gone too (abort, interrupt).
         lost: bool,
-        /// Seconds from request to end.
+        /// Seconds that it took, compiling included.
         seconds: f64,
     },
 }

@@ -154,6 +154,20 @@ impl fmt::Debug for DataLoader {
 ///
 /// None for these: after the same [`manual_seed`](crate::random::manual_seed) the order is PyTorch's.
 /// There are no workers, as a batch takes some tens of microseconds to assemble.
+///
+/// # Example
+///
+/// ```
+/// use candlelight::prelude::*;
+///
+/// # fn main() -> Result<()> {
+/// let test = Mnist::builder("data").train(false).build()?;
+/// let all = DataLoader::builder(test.clone()).batch_size(64).build()?;
+/// let full = DataLoader::builder(test).batch_size(64).drop_last(true).build()?;
+/// assert_eq!((all.len(), full.len()), (157, 156));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct DataLoaderBuilder(DataLoader);
 
@@ -195,6 +209,21 @@ impl DataLoaderBuilder {
 }
 
 /// One pass of a [`DataLoader`] over its data set.
+///
+/// # Example
+///
+/// ```
+/// use candlelight::prelude::*;
+///
+/// # fn main() -> Result<()> {
+/// let test = Mnist::builder("data").train(false).build()?;
+/// let mut batches = DataLoader::builder(test).batch_size(4).build()?.iter()?;
+/// assert_eq!(batches.order()[..4], [0, 1, 2, 3]);
+/// let first = batches.next().transpose()?;
+/// assert_eq!(first.map(|batch| batch.images.dims().to_vec()), Some(vec![4, 1, 28, 28]));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Batches {
     dataset: Arc<dyn Dataset>,

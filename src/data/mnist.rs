@@ -1,24 +1,14 @@
 use std::fmt;
-use std::fs;
-use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
-use flate2::read::MultiGzDecoder;
 use image::GrayImage;
-use md5::{Digest, Md5};
 
 use super::dataset::{Dataset, checked};
-use super::idx::Idx;
+use super::source::{Source, corrupt, elements, read};
 use crate::transforms::{ToTensor, Transform};
 use crate::{Error, Result};
-
-/// One file of the data set: its name, and the MD5 of its content once unpacked.
-struct Source {
-    name: &'static str,
-    md5: &'static str,
-}
 
 /// The images and the labels of the training set, then of the test set.
 const TRAIN: [Source; 2] = [
@@ -42,7 +32,6 @@ const TEST: [Source; 2] = [
     },
 ];
 const FOLDER: &str = "MNIST/raw";
-const MIRROR: &str = "https://ossci-datasets.s3.amazonaws.com/mnist/";
 
 /// MNIST: 60,000 handwritten digits to train on and 10,000 to test with, 28 × 28, gray. Equivalent
 /// of `torchvision.datasets.MNIST`.
@@ -186,6 +175,22 @@ impl fmt::Debug for Mnist {
 /// Without a transform an item is a tensor, not an image ([`Mnist::image`] gives that). The content
 /// of each file is checked against its MD5 every time, not only after a download. There is no
 /// `download`: the files come with the project.
+///
+/// # Example
+///
+/// ```
+/// use candlelight::prelude::*;
+///
+/// # fn main() -> Result<()> {
+/// let normalize = Normalize::new([0.1307], [0.3081])?;
+/// let test = Mnist::builder("data").train(false).transform(compose![ToTensor, normalize]).build()?;
+/// assert!(test.get(0)?.0.min_all()?.to_scalar::<f32>()? < 0.0);
+///
+/// let error = Mnist::builder("elsewhere").build().unwrap_err();
+/// assert!(error.to_string().starts_with("elsewhere/MNIST/raw: no such file or folder"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct MnistBuilder {
     root: PathBuf,
@@ -265,82 +270,4 @@ impl MnistBuilder {
             train: self.train,
         })
     }
-}
-
-/// The content of a file, unpacked, and the path that it was read from.
-fn read(folder: &Path, source: &Source) -> Result<(PathBuf, Vec<u8>)> {
-    let packed = folder.join(format!("{}.gz", source.name));
-    let plain = folder.join(source.name);
-    let path = if !packed.exists() && plain.exists() {
-        plain
-    } else {
-        packed
-    };
-    let bytes = fs::read(&path).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => Error::MissingFile {
-            path: path.clone(),
-            cure: cure(source),
-        },
-        _ => Error::Io {
-            path: path.clone(),
-            source: error,
-        },
-    })?;
-    if path.extension().is_none_or(|extension| extension != "gz") {
-        return Ok((path, bytes));
-    }
-    let mut content = Vec::new();
-    match MultiGzDecoder::new(bytes.as_slice()).read_to_end(&mut content) {
-        Ok(_) => Ok((path, content)),
-        Err(error) if error.kind() == ErrorKind::UnexpectedEof => Err(corrupt(
-            &path,
-            "truncated: the gzip stream ends early".into(),
-            source,
-        )),
-        Err(error) => Err(corrupt(
-            &path,
-            format!("not a valid gzip file ({error})"),
-            source,
-        )),
-    }
-}
-
-/// The sizes and elements of a file's content, whose MD5 must be the source's.
-fn elements(
-    path: &Path,
-    bytes: &[u8],
-    rank: u8,
-    source: &Source,
-) -> Result<(Vec<usize>, Arc<[u8]>)> {
-    let array = Idx::parse(bytes, path, rank).map_err(|error| match error {
-        Error::CorruptFile { problem, .. } => corrupt(path, problem, source),
-        other => other,
-    })?;
-    let md5: String = Md5::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    if md5 != source.md5 {
-        return Err(corrupt(
-            path,
-            format!("its content has MD5 {md5}, expected {}", source.md5),
-            source,
-        ));
-    }
-    Ok((array.dims, array.elements.into()))
-}
-
-fn corrupt(path: &Path, problem: String, source: &Source) -> Error {
-    Error::CorruptFile {
-        path: path.into(),
-        problem,
-        cure: cure(source),
-    }
-}
-
-fn cure(source: &Source) -> String {
-    format!(
-        "restore it from the project's repository (git checkout -- data) or get {MIRROR}{}.gz",
-        source.name
-    )
 }

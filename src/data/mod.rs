@@ -4,6 +4,7 @@ mod dataset;
 pub mod idx;
 mod loader;
 mod mnist;
+mod source;
 mod statistics;
 mod subset;
 

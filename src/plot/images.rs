@@ -32,6 +32,19 @@ impl ImageTile {
     /// # Errors
     ///
     /// [`Error::Plot`] for another shape.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use candlelight::prelude::*;
+    ///
+    /// # fn main() -> Result<()> {
+    /// let ramp = Tensor::arange(0f32, 6.0, &Device::Cpu)?.reshape((2, 3))?;
+    /// let tile = ImageTile::from_tensor(&ramp, "a ramp")?;
+    /// assert_eq!(tile.pixels.as_raw()[..], [0, 51, 102, 153, 204, 255]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn from_tensor(tensor: &Tensor, caption: impl Into<String>) -> Result<Self> {
         let (values, rows, columns) = matrix("plot::images", tensor)?;
         let finite = || values.iter().copied().filter(|value| value.is_finite());

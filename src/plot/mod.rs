@@ -11,6 +11,7 @@
 //! | [`confusion()`] | [`Confusion::plot`](crate::train::Confusion::plot) |
 //! | [`mistakes()`] | images with what they are and what the net saw in them |
 
+mod axis;
 mod bars;
 mod chart;
 mod color;

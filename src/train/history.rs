@@ -4,6 +4,16 @@ use crate::Result;
 use crate::plot::{self, Figure};
 
 /// One step of a training run.
+///
+/// # Example
+///
+/// ```
+/// use candlelight::prelude::*;
+///
+/// let steps = vec![StepRecord { step: 1, epoch: 1, loss: f64::NAN, accuracy: 0.1 }];
+/// let history = History { steps, ..History::default() };
+/// assert_eq!(history.diverged_at(), Some(1));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StepRecord {
     /// The step, from 1, counted through all epochs.
@@ -17,6 +27,25 @@ pub struct StepRecord {
 }
 
 /// One epoch of a training run.
+///
+/// # Example
+///
+/// ```
+/// use candlelight::prelude::*;
+///
+/// let epoch = EpochRecord {
+///     epoch: 1,
+///     train_loss: 0.23,
+///     train_accuracy: 0.93,
+///     test_loss: None,
+///     test_accuracy: Some(0.978),
+///     seconds: 4.0,
+///     images: 60_000,
+/// };
+/// let history = History { epochs: vec![epoch], ..History::default() };
+/// assert_eq!(history.images_per_second(), 15_000.0);
+/// assert!(history.to_string().contains("97.80%"));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EpochRecord {
     /// The epoch, from 1.

@@ -221,6 +221,24 @@ impl fmt::Debug for Trainer {
 /// | `device` | the net's | where batches go | the device that the net is on |
 /// | `epochs` | 1 | passes over the training set | at least 1 |
 /// | `on_progress` | nothing | is told where the run stands, after each step | |
+///
+/// # Example
+///
+/// ```
+/// use candlelight::prelude::*;
+///
+/// # fn main() -> Result<()> {
+/// let net = Net::new(var_builder(DType::F32, &Device::Cpu))?;
+/// let criterion = CrossEntropyLoss::builder().build()?;
+/// let sgd = Sgd::builder(net.parameters(), 0.01).build()?;
+/// let trainer = Trainer::builder(net, criterion, sgd)
+///     .epochs(3)
+///     .on_progress(|progress| println!("{progress}"))
+///     .build()?;
+/// assert!(trainer.device().is_cpu());
+/// # Ok(())
+/// # }
+/// ```
 pub struct TrainerBuilder {
     net: Box<dyn Network + Send>,
     criterion: CrossEntropyLoss,

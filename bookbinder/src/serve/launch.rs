@@ -1,9 +1,10 @@
 //! Where kernels come from: a seam, so that the pool and the sessions are tested without processes.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use kernel_protocol::{Event, Request};
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use crate::engine::{self, Engine};
 use crate::project::Project;
 
 /// Starts kernels.
@@ -31,7 +32,7 @@ pub trait Kernel: Send {
 
 /// The kernels of a project: processes.
 pub struct Engines {
-    _project: Project,
+    project: Project,
 }
 
 impl Engines {
@@ -39,17 +40,25 @@ impl Engines {
     #[must_use]
     pub fn new(project: &Project) -> Self {
         Self {
-            _project: project.clone(),
+            project: project.clone(),
         }
     }
 }
 
 impl Launcher for Engines {
-    fn prepare(&self, _report: &mut dyn FnMut(&str)) -> Result<()> {
-        bail!("there is no kernel yet")
+    fn prepare(&self, report: &mut dyn FnMut(&str)) -> Result<()> {
+        engine::ensure_built(&self.project, report).map(drop)
     }
 
     fn start(&self) -> Result<(Box<dyn Kernel>, UnboundedReceiver<Event>)> {
-        bail!("there is no kernel yet")
+        let (engine, events) = Engine::start(&self.project)?;
+        Ok((Box::new(engine), events))
+    }
+}
+
+impl Kernel for Engine {
+    fn send(&mut self, request: Request) {
+        // Where the process is gone, its last event says so.
+        let _ = Engine::send(self, request);
     }
 }

@@ -13,6 +13,7 @@ use tokio::sync::{Notify, watch};
 
 use super::launch::{Kernel, Launcher};
 use super::session::Command;
+use super::terminal;
 
 /// Kernels at one time, the one in reserve included.
 pub const MOST: usize = 4;
@@ -78,7 +79,7 @@ impl Pool {
     pub async fn warm(self: &Arc<Self>) {
         match self.prepare().await {
             Ok(()) => self.refill(),
-            Err(error) => self.say(&format!("no cell can run: {error:#}")),
+            Err(error) => self.fail(&format!("no cell can run: {error:#}")),
         }
     }
 
@@ -88,7 +89,7 @@ impl Pool {
         if state.spare.is_none() && state.held.len() < MOST {
             match self.start(&mut state) {
                 Ok(spare) => state.spare = Some(spare),
-                Err(error) => self.say(&format!("no kernel starts: {error:#}")),
+                Err(error) => self.fail(&format!("no kernel starts: {error:#}")),
             }
         }
     }
@@ -235,9 +236,9 @@ impl Pool {
                 Event::Ready if is_preparing => {
                     is_preparing = false;
                     self.say("");
-                    eprintln!("kernel {id}: ready");
+                    terminal::done("kernel: ready");
                 }
-                Event::Failed { why } => self.say(why),
+                Event::Failed { why } => self.fail(why),
                 _ => {}
             }
             // A session that ended no longer listens.
@@ -254,12 +255,17 @@ impl Pool {
             let is_new = status != line;
             if is_new {
                 if !line.is_empty() {
-                    eprintln!("kernel: {line}");
+                    terminal::doing(&format!("kernel: {line}"));
                 }
                 line.clone_into(status);
             }
             is_new
         });
+    }
+
+    fn fail(&self, why: &str) {
+        terminal::done(&format!("kernel: {why}"));
+        self.status.send_replace(why.to_owned());
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

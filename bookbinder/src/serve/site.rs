@@ -42,7 +42,6 @@ impl Site {
     }
 
     /// The built book in this folder, and `/ws`, behind the guard.
-    #[must_use]
     pub fn router(self: &Arc<Self>, access: Arc<Access>, folder: &std::path::Path) -> Router {
         let missing = ServeFile::new(folder.join("404.html"));
         Router::new()

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::site::Site;
+use super::terminal;
 use crate::build;
 use crate::project::Project;
 
@@ -30,11 +31,11 @@ pub async fn watch(project: Project, site: Arc<Site>) {
         };
         match rebuilt {
             Ok(Ok(_)) => {
-                eprintln!("book: built again");
+                terminal::done("book: built again");
                 site.reload();
             }
-            Ok(Err(error)) => eprintln!("book: not built: {error:#}"),
-            Err(_) => eprintln!("book: its build was broken off"),
+            Ok(Err(error)) => terminal::done(&format!("book: not built: {error:#}")),
+            Err(_) => terminal::done("book: its build was broken off"),
         }
     }
 }

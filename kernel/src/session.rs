@@ -1,0 +1,210 @@
+//! One evcxr context, and the cells that run in it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, anyhow};
+use evcxr::{CommandContext, Error, EvalContext, EvalOutputs};
+use kernel_protocol::{Event, Output};
+
+use crate::context::Context;
+use crate::control::Control;
+use crate::diagnostic;
+use crate::events::Events;
+use crate::outputs::{Ending, Outputs, shown};
+use crate::places::Places;
+use crate::template::{self, Folders};
+use crate::{failure, runtime};
+
+/// Compiled into every cell.
+const PRELUDE: &str = include_str!("prelude.rs");
+/// The first `let` costs seconds of type inference.
+const WARM_UP: &str = "let _ = candlelight::candle_core::Device::Cpu;";
+
+/// A context that is ready for cells.
+pub struct Session {
+    commands: CommandContext,
+    outputs: Outputs,
+    events: Events,
+    control: Arc<Control>,
+    dependency: String,
+    count: u32,
+    _context: Context,
+}
+
+impl Session {
+    /// Builds what is missing, makes a context, and warms it up.
+    pub fn start(
+        folders: &Folders,
+        project: &Path,
+        events: &Events,
+        control: &Arc<Control>,
+    ) -> Result<Self> {
+        let mut report = |what: &str| events.preparing(what);
+        let lock = folders.lock(&mut report)?;
+        template::build(folders, &mut report)?;
+        report("starting the compiler");
+        let context = Context::take(folders)?;
+        drop(lock);
+        // Where evcxr finds its settings.
+        std::env::set_current_dir(&context.path)?;
+        let listener = std::os::unix::net::UnixListener::bind(runtime::SOCKET)
+            .with_context(|| format!("no socket in {}", context.path.display()))?;
+        let outputs = Outputs::listen(listener, events.clone());
+        let program = std::env::current_exe()?;
+        let command = runtime::command(&program, &context.path, project);
+        let (evaluator, _) = EvalContext::with_subprocess_command(command).map_err(plain)?;
+        let mut session = Self {
+            commands: CommandContext::with_eval_context(evaluator),
+            outputs,
+            events: events.clone(),
+            control: Arc::clone(control),
+            dependency: folders.dependency(),
+            count: 0,
+            _context: context,
+        };
+        control.watch(session.commands.process_handle());
+        report("warming up");
+        session.prepare()?;
+        session.commands.execute(WARM_UP).map_err(plain)?;
+        Ok(session)
+    }
+
+    /// What every cell may count on.
+    fn prepare(&mut self) -> Result<()> {
+        let code = format!(":linker system\n:dep {}\n{PRELUDE}", self.dependency);
+        self.commands.execute(&code).map(drop).map_err(plain)
+    }
+
+    /// Forgets everything.
+    pub fn reset(&mut self) -> Result<()> {
+        self.commands.execute(":clear").map_err(plain)?;
+        self.outputs.restarted();
+        self.count = 0;
+        self.prepare()
+    }
+
+    /// Runs one cell; its last event is its end.
+    pub fn run(&mut self, id: u64, code: &str) -> Result<()> {
+        let start = Instant::now();
+        self.count += 1;
+        self.outputs.begin(id, self.count);
+        self.control.begin();
+        let result = self.evaluate(code);
+        let interrupted = self.control.end();
+        let crashed = matches!(result, Ok(Err(Error::SubprocessTerminated(_))));
+        let ending = self.outputs.end(crashed);
+        let lost = interrupted || crashed;
+        if interrupted && self.control.is_dead() {
+            // It was killed just after the cell's end: evcxr starts another when it notices.
+            let _ = self.commands.execute("0;");
+            self.outputs.restarted();
+        }
+        let error = match result {
+            Err(why) => {
+                self.finish(id, Some(failure::kernel(&why.to_string())), true, start);
+                return Err(why);
+            }
+            Ok(_) if interrupted => Some(failure::interrupted()),
+            Ok(Ok(shown)) => {
+                self.show(shown);
+                self.ended_badly(ending, code)
+            }
+            Ok(Err(error)) => Some(self.explain(error, code)),
+        };
+        self.finish(id, error, lost, start);
+        Ok(())
+    }
+
+    fn finish(&self, id: u64, error: Option<Output>, lost: bool, start: Instant) {
+        let ok = error.is_none();
+        if let Some(error) = error {
+            self.outputs.add(error);
+        }
+        self.outputs.close();
+        self.events.send(&Event::Done {
+            id,
+            ok,
+            lost,
+            seconds: start.elapsed().as_secs_f64(),
+        });
+    }
+
+    /// evcxr's own answer; an error where evcxr itself panicked.
+    fn evaluate(&mut self, code: &str) -> Result<Result<EvalOutputs, Error>> {
+        let commands = code.lines().map(str::trim);
+        if commands.clone().any(|line| line == ":quit") {
+            return Ok(Err(Error::Message(
+                "a cell cannot end the kernel".to_owned(),
+            )));
+        }
+        let prepared = self
+            .commands
+            .defined_item_names()
+            .any(|name| name == "candlelight_cell_begin");
+        if !prepared {
+            self.prepare()?;
+        }
+        let result = catch_unwind(AssertUnwindSafe(|| self.commands.execute(code)));
+        for line in commands {
+            if matches!(line, ":clear" | ":restart") {
+                self.outputs.restarted();
+            }
+        }
+        result.map_err(|_| anyhow!("evcxr panicked over this cell"))
+    }
+
+    /// What a command such as `:vars` answers.
+    fn show(&self, outputs: EvalOutputs) {
+        if !outputs.is_empty() {
+            let data = outputs.content_by_mime_type.into_iter().collect();
+            self.outputs.add(shown(data, Some(self.count)));
+        }
+    }
+
+    fn ended_badly(&self, ending: Ending, code: &str) -> Option<Output> {
+        if let Some(panic) = ending.panic {
+            let source = self.source();
+            return Some(failure::panic(&panic, &Places::new(code, &source)));
+        }
+        ending.error.map(|error| failure::returned(&error))
+    }
+
+    fn explain(&self, error: Error, code: &str) -> Output {
+        match error {
+            Error::CompilationErrors(errors) => {
+                let source = self.source();
+                diagnostic::compile_error(&errors, &Places::new(code, &source))
+            }
+            Error::SubprocessTerminated(message) => failure::crashed(&message),
+            Error::TypeRedefinedVariablesLost(names) => failure::refused(&format!(
+                "the type of {} was defined anew, so their values are lost",
+                names.join(", ")
+            )),
+            Error::Message(message) => failure::refused(&message),
+        }
+    }
+
+    fn source(&self) -> String {
+        self.commands.last_source().unwrap_or_default()
+    }
+}
+
+fn plain(error: Error) -> anyhow::Error {
+    match &error {
+        Error::CompilationErrors(errors) => anyhow!(
+            "{}",
+            errors
+                .iter()
+                .map(|error| error.rendered() + &error.message())
+                .collect::<Vec<_>>()
+                .join("\n")
+        ),
+        _ => anyhow!("{error}"),
+    }
+}
+
+/// evcxr's process for cells.
+pub type Process = Arc<Mutex<std::process::Child>>;

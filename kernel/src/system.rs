@@ -1,0 +1,96 @@
+//! The calls that Rust cannot check: descriptors, the process group, and a cell's library. All unsafe
+//! code of the kernel is in this file.
+
+#![allow(unsafe_code)]
+
+use std::ffi::c_void;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::path::Path;
+
+/// Moves this process's own stdin and stdout out of the way and returns them. Afterwards stdin is empty
+/// and what a library prints goes to stderr: neither disturbs what is said over the pipes.
+pub fn take_standard_streams() -> io::Result<(File, File)> {
+    let input = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    replace(&File::open("/dev/null")?, 0)?;
+    replace(&io::stderr(), 1)?;
+    Ok((input, output))
+}
+
+/// Makes descriptor `number` another name for `file`.
+pub fn replace(file: &impl AsFd, number: RawFd) -> io::Result<()> {
+    // SAFETY: both are plain numbers to dup2, which checks the first; `number` is 0, 1 or 2, which no
+    // owner in this process closes.
+    if unsafe { libc::dup2(file.as_fd().as_raw_fd(), number) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Makes this process the head of a group of its own, which all that it starts belongs to.
+pub fn lead_group() {
+    // SAFETY: no memory is involved. It fails only where this process leads a group already.
+    unsafe { libc::setpgid(0, 0) };
+}
+
+/// Ends every process of the group, this one too, at once.
+pub fn end_group() -> ! {
+    // SAFETY: no memory is involved; 0 is this process's own group.
+    unsafe { libc::kill(0, libc::SIGKILL) };
+    leave()
+}
+
+/// Ends this process without running anything: another thread may be in a cell.
+pub fn leave() -> ! {
+    // SAFETY: it does not return, so no invariant of this program matters afterwards.
+    unsafe { libc::_exit(1) }
+}
+
+/// Sets the environment that a cell finds: errors print without a backtrace (evcxr asks for one), and
+/// an abort leaves no core file in the reader's folder. Only to be called before any other thread.
+pub fn set_up_cells() {
+    let no_core = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: nothing else runs yet that could read the environment meanwhile; setrlimit reads one
+    // struct, which lives.
+    unsafe {
+        std::env::set_var("RUST_BACKTRACE", "0");
+        std::env::remove_var("EVCXR_IS_RUNTIME");
+        libc::setrlimit(libc::RLIMIT_CORE, &no_core);
+    }
+}
+
+/// The variables of the cells that ran so far, as evcxr's generated code keeps them.
+pub struct Variables(*mut c_void);
+
+impl Variables {
+    /// None yet.
+    pub fn new() -> Self {
+        Self(std::ptr::null_mut())
+    }
+
+    /// Loads a cell's library, calls its function, and keeps the library for good: variables, threads and
+    /// the panic hook point into it.
+    pub fn run(&mut self, library: &Path, function: &str) -> Result<(), libloading::Error> {
+        // SAFETY: the library was compiled a moment ago from evcxr's wrapping of the cell, which defines
+        // `function` with this signature, and from prelude.rs, which defines the other two. The
+        // pointer is null or comes from an earlier such call in this process.
+        unsafe {
+            let library = libloading::Library::new(library)?;
+            if let Ok(begin) = library.get::<extern "C" fn()>(b"candlelight_cell_begin") {
+                begin();
+            }
+            let cell = library.get::<extern "C" fn(*mut c_void) -> *mut c_void>(function)?;
+            self.0 = cell(self.0);
+            if let Ok(end) = library.get::<extern "C" fn()>(b"candlelight_cell_end") {
+                end();
+            }
+            std::mem::forget(library);
+        }
+        Ok(())
+    }
+}

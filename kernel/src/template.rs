@@ -1,0 +1,168 @@
+//! What every cell depends on, built once for a project: the template that contexts are made from.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+/// The dependencies are optimised whatever the cell's own level: cells' hot loops are theirs.
+const CARGO_CONFIG: &str = r#"# Written by the kernel: the cells' dependencies optimised, the cells themselves compiled fast.
+[profile.dev.package."*"]
+opt-level = 3
+debug = false
+debug-assertions = false
+overflow-checks = false
+"#;
+
+/// The folder of templates and contexts, and where the cells' crate comes from.
+pub struct Folders {
+    /// `target/cells`.
+    pub home: PathBuf,
+    /// The workspace that holds `cells/` and `Cargo.lock`.
+    pub workspace: PathBuf,
+}
+
+impl Folders {
+    /// The template, where built.
+    pub fn template(&self) -> PathBuf {
+        self.home.join("template")
+    }
+
+    /// evcxr's line that names what cells depend on.
+    pub fn dependency(&self) -> String {
+        format!(
+            "candlelight = {{ package = \"candlelight-cells\", path = {:?} }}",
+            self.workspace.join("cells")
+        )
+    }
+
+    /// Holds off other kernels for as long as the file lives.
+    pub fn lock(&self, report: &mut dyn FnMut(&str)) -> Result<File> {
+        fs::create_dir_all(&self.home)
+            .with_context(|| format!("{} cannot be made", self.home.display()))?;
+        let file = File::create(self.home.join("template.lock"))?;
+        if file.try_lock().is_err() {
+            report("waiting for another kernel that gets ready");
+            file.lock()?;
+        }
+        Ok(file)
+    }
+}
+
+/// Builds the template where a source is newer. The first time takes minutes. To be called under
+/// [`Folders::lock`].
+pub fn build(folders: &Folders, report: &mut dyn FnMut(&str)) -> Result<()> {
+    let template = folders.template();
+    write_changed(&folders.home.join(".cargo/config.toml"), CARGO_CONFIG)?;
+    write_changed(&template.join("Cargo.toml"), &manifest(folders))?;
+    write_changed(&template.join("src/lib.rs"), "")?;
+    seed_lock(folders)?;
+    // What evcxr runs: `build` for a cell, `check` for the message where it cannot infer a type.
+    cargo(folders, "build", report)?;
+    cargo(folders, "check", report)
+}
+
+/// The very manifest that evcxr writes: cargo takes what it finds built for the same profile only.
+fn manifest(folders: &Folders) -> String {
+    format!(
+        r#"
+[package]
+name = "ctx"
+version = "1.0.0"
+edition = "2024"
+
+[lib]
+crate-type = ["cdylib"]
+path = "src/lib.rs"
+
+[profile.dev]
+opt-level = 0
+debug = false
+strip = "debuginfo"
+rpath = true
+lto = false
+debug-assertions = true
+codegen-units = 16
+panic = 'unwind'
+incremental = true
+overflow-checks = true
+
+[dependencies]
+{}
+
+"#,
+        folders.dependency()
+    )
+}
+
+/// The workspace's own versions, so that nothing else must be downloaded.
+fn seed_lock(folders: &Folders) -> Result<()> {
+    let source = folders.workspace.join("Cargo.lock");
+    let lock = fs::read_to_string(&source)
+        .with_context(|| format!("{} cannot be read", source.display()))?;
+    let seed = folders.template().join("seed.lock");
+    if fs::read_to_string(&seed).ok().as_deref() != Some(&lock) {
+        fs::write(folders.template().join("Cargo.lock"), &lock)?;
+        fs::write(seed, lock)?;
+    }
+    Ok(())
+}
+
+fn write_changed(path: &Path, text: &str) -> Result<()> {
+    if fs::read_to_string(path).ok().as_deref() != Some(text) {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        fs::write(path, text).with_context(|| format!("{} cannot be written", path.display()))?;
+    }
+    Ok(())
+}
+
+fn cargo(folders: &Folders, action: &str, report: &mut dyn FnMut(&str)) -> Result<()> {
+    let mut cargo = Command::new("cargo")
+        .args([action, "--target", &host()?])
+        .current_dir(folders.template())
+        .env("CARGO_TARGET_DIR", "target")
+        .env("CARGO_BUILD_BUILD_DIR", "target")
+        .env("RUSTFLAGS", "-Cprefer-dynamic")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("cargo cannot be run")?;
+    let mut message = Vec::new();
+    let mut crates = 0;
+    if let Some(stderr) = cargo.stderr.take() {
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            let mut words = line.split_whitespace();
+            if let (Some("Compiling" | "Checking"), Some(name)) = (words.next(), words.next()) {
+                crates += 1;
+                report(&format!(
+                    "building what cells depend on, once (minutes): crate {crates}, {name}"
+                ));
+            } else if !message.is_empty() || line.starts_with("error") {
+                message.push(line);
+            }
+        }
+    }
+    if !cargo.wait()?.success() {
+        message.truncate(30);
+        bail!(
+            "what cells depend on does not build: {}",
+            message.join("\n")
+        );
+    }
+    Ok(())
+}
+
+fn host() -> Result<String> {
+    let output = Command::new("rustc").arg("-vV").output();
+    let output = output.context("rustc cannot be run; install Rust from https://rustup.rs")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    match text.lines().find_map(|line| line.strip_prefix("host: ")) {
+        Some(host) => Ok(host.to_owned()),
+        None => bail!("`rustc -vV` names no host"),
+    }
+}
