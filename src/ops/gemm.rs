@@ -46,6 +46,9 @@ pub(crate) enum Threads {
     Pool,
 }
 
+/// Multiply-adds below which waking another thread takes longer than the work.
+const SMALL: usize = 1 << 22;
+
 /// What happens to what the destination holds.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Into {
@@ -67,8 +70,10 @@ pub(crate) fn gemm<T: Element>(
     assert_eq!(k, b.rows);
     assert_eq!(into.len(), m * n);
     let one = T::from_f64(1.0);
+    let small = m.saturating_mul(n).saturating_mul(k) < SMALL;
     let parallelism = match threads {
         Threads::One => gemm::Parallelism::None,
+        Threads::Pool if small => gemm::Parallelism::None,
         Threads::Pool => match rayon::current_num_threads() {
             1 => gemm::Parallelism::None,
             n => gemm::Parallelism::Rayon(n),

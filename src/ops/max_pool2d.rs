@@ -13,6 +13,9 @@ use crate::size::Size2;
 
 const NAME: &str = "max_pool2d";
 
+/// How many inputs a thread takes at least: below, waking it takes longer than the work.
+const PIXELS_A_TASK: usize = 1 << 18;
+
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Geometry {
     pub(crate) kernel: Size2,
@@ -104,7 +107,7 @@ fn forward<T: Element>(geometry: &Geometry, input: &[T]) -> Result<(Vec<T>, Vec<
         .par_chunks_mut(out_pixels)
         .zip(indices.par_chunks_mut(out_pixels))
         .zip(input.par_chunks(in_pixels))
-        .with_min_len(16)
+        .with_min_len(PIXELS_A_TASK.div_ceil(in_pixels))
         .for_each(|((values, indices), plane)| {
             if halves {
                 plane_2x2(geometry, plane, values, indices);
@@ -206,7 +209,7 @@ fn backward<T: Element>(
             .par_chunks_mut(in_pixels)
             .zip(grad.par_chunks(out_pixels))
             .zip(indices.par_chunks(out_pixels))
-            .with_min_len(16)
+            .with_min_len(PIXELS_A_TASK.div_ceil(in_pixels))
             .for_each(|((values, grad), indices)| {
                 for (&index, &grad) in indices.iter().zip(grad) {
                     values[index as usize] += grad;
