@@ -1,5 +1,5 @@
 //! The same seed gives the same bits on any number of threads.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 use candlelight::prelude::*;
 

@@ -1,7 +1,7 @@
 //! The layers, the loss and the optimizer against values that PyTorch computed.
 //!
 //! Each test counts the cases it ran, so that a case that is left out does not go unnoticed.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 mod common;
 

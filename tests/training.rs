@@ -1,6 +1,6 @@
 //! Two hundred steps on MNIST, from PyTorch's first weights and in PyTorch's order: losses and last
 //! weights agree. And a hundred from nothing but the seed.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 mod common;
 

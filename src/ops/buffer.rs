@@ -8,6 +8,8 @@ pub(crate) trait Element: WithDType {
     const NEG_INFINITY: Self;
 
     fn is_nan(self) -> bool;
+    /// `yes` or `no`, without a branch.
+    fn select(condition: bool, yes: Self, no: Self) -> Self;
     fn as_mut_slice(storage: &mut CpuStorage) -> Option<&mut [Self]>;
 
     /// The same numbers, for kernels that take f32 alone; `None` for f64.
@@ -22,6 +24,11 @@ impl Element for f32 {
 
     fn is_nan(self) -> bool {
         self.is_nan()
+    }
+
+    fn select(condition: bool, yes: Self, no: Self) -> Self {
+        let mask = u32::from(condition).wrapping_neg();
+        Self::from_bits((yes.to_bits() & mask) | (no.to_bits() & !mask))
     }
 
     fn as_mut_slice(storage: &mut CpuStorage) -> Option<&mut [Self]> {
@@ -46,6 +53,11 @@ impl Element for f64 {
 
     fn is_nan(self) -> bool {
         self.is_nan()
+    }
+
+    fn select(condition: bool, yes: Self, no: Self) -> Self {
+        let mask = u64::from(condition).wrapping_neg();
+        Self::from_bits((yes.to_bits() & mask) | (no.to_bits() & !mask))
     }
 
     fn as_mut_slice(storage: &mut CpuStorage) -> Option<&mut [Self]> {
@@ -108,6 +120,9 @@ pub(crate) fn with_elements<T: Element, R>(
 
 /// `n` zeros; an error where there is no such memory.
 pub(crate) fn zeros<T: Element>(n: usize) -> Result<Vec<T>> {
+    if n > 1 << 14 {
+        super::memory::keep_freed();
+    }
     // Only large requests can fail; for those, ask before taking.
     if n > 1 << 26 && Vec::<T>::new().try_reserve_exact(n).is_err() {
         bail!("{n} numbers do not fit into memory; use a smaller batch, image or padding");

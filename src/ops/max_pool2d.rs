@@ -93,20 +93,20 @@ fn forward<T: Element>(geometry: &Geometry, input: &[T]) -> Result<(Vec<T>, Vec<
     };
     let mut values = zeros(n)?;
     let mut indices = vec![0; n];
-    let simple = geometry.padding == Size2::from(0)
-        && (geometry.output.h - 1) * geometry.stride.h
-            + geometry.dilation.h * (geometry.kernel.h - 1)
-            < geometry.input.h
-        && (geometry.output.w - 1) * geometry.stride.w
-            + geometry.dilation.w * (geometry.kernel.w - 1)
-            < geometry.input.w;
+    let two = Size2::from(2);
+    let halves = geometry.kernel == two
+        && geometry.stride == two
+        && geometry.padding == Size2::from(0)
+        && geometry.dilation == Size2::from(1)
+        && 2 * geometry.output.h <= geometry.input.h
+        && 2 * geometry.output.w <= geometry.input.w;
     values
         .par_chunks_mut(out_pixels)
         .zip(indices.par_chunks_mut(out_pixels))
         .zip(input.par_chunks(in_pixels))
         .with_min_len(16)
         .for_each(|((values, indices), plane)| {
-            if simple && geometry.kernel == Size2::from(2) && geometry.dilation == Size2::from(1) {
+            if halves {
                 plane_2x2(geometry, plane, values, indices);
             } else {
                 any_plane(geometry, plane, values, indices);
@@ -115,30 +115,35 @@ fn forward<T: Element>(geometry: &Geometry, input: &[T]) -> Result<(Vec<T>, Vec<
     Ok((values, indices))
 }
 
-/// A window of 2×2 that lies within the image: what nearly every network uses.
+/// Windows of 2×2, side by side, within the image: what nearly every network uses.
 fn plane_2x2<T: Element>(geometry: &Geometry, plane: &[T], values: &mut [T], indices: &mut [u32]) {
     let (width, out_width) = (geometry.input.w, geometry.output.w);
     let rows = values
         .chunks_mut(out_width)
         .zip(indices.chunks_mut(out_width));
     for (y, (values, indices)) in rows.enumerate() {
-        let start = y * geometry.stride.h * width;
-        let upper = &plane[start..][..width];
-        let lower = &plane[start + width..][..width];
-        for (x, (value, index)) in values.iter_mut().zip(indices).enumerate() {
-            let x = x * geometry.stride.w;
-            let taps = [upper[x], upper[x + 1], lower[x], lower[x + 1]];
-            let places = [0, 1, width, width + 1];
-            let (mut best, mut place) = (taps[0], 0);
-            for (&tap, at) in taps[1..].iter().zip(&places[1..]) {
-                let wins = tap > best || tap.is_nan();
-                best = if wins { tap } else { best };
-                place = if wins { *at } else { place };
-            }
-            *value = best;
-            *index = (start + x + place) as u32;
+        let start = 2 * y * width;
+        let upper = plane[start..][..width].chunks_exact(2);
+        let lower = plane[start + width..][..width].chunks_exact(2);
+        let outputs = values.iter_mut().zip(indices);
+        // Without branches: which of the values is larger is as good as random.
+        for (((value, index), (up, low)), x) in outputs.zip(upper.zip(lower)).zip(0u32..) {
+            let above_right = wins(up[1], up[0]);
+            let below_right = wins(low[1], low[0]);
+            let above = T::select(above_right, up[1], up[0]);
+            let below = T::select(below_right, low[1], low[0]);
+            let down = wins(below, above);
+            *value = T::select(down, below, above);
+            let right = u32::from((down & below_right) | (!down & above_right));
+            let place = start as u32 + 2 * x + right;
+            *index = place + u32::from(down) * width as u32;
         }
     }
+}
+
+/// Whether a later value takes the place of the maximum so far.
+fn wins<T: Element>(value: T, best: T) -> bool {
+    (value > best) | value.is_nan()
 }
 
 fn any_plane<T: Element>(geometry: &Geometry, plane: &[T], values: &mut [T], indices: &mut [u32]) {
@@ -162,7 +167,7 @@ fn any_plane<T: Element>(geometry: &Geometry, plane: &[T], values: &mut [T], ind
                 for column in columns.clone() {
                     let at = row * input.w + column;
                     let value = plane[at];
-                    if value > best || value.is_nan() {
+                    if wins(value, best) {
                         (best, place) = (value, at);
                     }
                 }

@@ -11,5 +11,6 @@ mod gemm;
 mod im2col;
 pub(crate) mod linear;
 pub(crate) mod max_pool2d;
+mod memory;
 pub(crate) mod relu;
 pub(crate) mod sgd;

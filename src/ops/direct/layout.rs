@@ -20,7 +20,8 @@ pub(super) struct Layout {
     pub(super) offsets: Vec<usize>,
     /// For each (o, i, j), where padded input pixel 0 reads in the outputs' gradients.
     pub(super) back_offsets: Vec<usize>,
-    /// Zeros before each plane of the outputs' gradients.
+    /// Zeros before each plane of the outputs' gradients: as many as the taps reach back, and so
+    /// that each plane begins a vector.
     pub(super) lead: usize,
 }
 
@@ -46,7 +47,8 @@ impl Layout {
             lanes: level.lanes(),
             offsets: Vec::new(),
             back_offsets: Vec::new(),
-            lead: (kernel.h - 1) * dilation.h * padded.w + (kernel.w - 1) * dilation.w,
+            lead: ((kernel.h - 1) * dilation.h * padded.w + (kernel.w - 1) * dilation.w)
+                .next_multiple_of(level.lanes()),
         };
         let shifts: Vec<usize> = (0..kernel.h)
             .flat_map(|i| (0..kernel.w).map(move |j| i * dilation.h * padded.w + j * dilation.w))

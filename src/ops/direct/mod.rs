@@ -10,10 +10,11 @@
 //! outputs dropped are 0. (So where an input is infinite or NaN, more taps of the weights' gradient
 //! become NaN than need to.)
 
-mod kernels;
+mod dots;
 mod layout;
 mod run;
 mod simd;
+mod sums;
 
 pub(super) use run::{backward, forward};
 pub(super) use simd::Level;

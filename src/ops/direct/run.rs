@@ -3,9 +3,10 @@
 use candle_core::Result;
 use rayon::prelude::*;
 
-use super::kernels::{Dots, Sums, dots, pack, sums};
+use super::dots::{Dots, dots};
 use super::layout::Layout;
 use super::simd::Level;
+use super::sums::{Sums, pack, sums};
 use crate::ops::buffer::{add, sum, zeros};
 use crate::ops::conv2d::{Gradients, Problem};
 
@@ -122,6 +123,12 @@ fn pack_back(layout: &Layout, level: Level, weight: &[f32]) -> Vec<Vec<f32>> {
         .collect()
 }
 
+/// Without up to 15 numbers at the start, so that each vector lies in one line of the cache.
+fn from_cache_line(buffer: &mut [f32]) -> &mut [f32] {
+    let skip = buffer.as_ptr().align_offset(64).min(15);
+    &mut buffer[skip..]
+}
+
 struct Task<'a> {
     layout: &'a Layout,
     level: Level,
@@ -144,7 +151,8 @@ impl Task<'_> {
         let (group_in, group_out) = (self.image_in / groups, self.image_out / groups);
         let mut grad_weight = vec![0.0; groups * out_channels * layout.taps];
         let mut padded = vec![0.0; images * layout.padded_image()];
-        let mut spread = vec![0.0; images * layout.grad_image()];
+        let mut spread = vec![0.0; images * layout.grad_image() + 16];
+        let spread = from_cache_line(&mut spread);
         let mut rows = match slot.is_empty() {
             true => Vec::new(),
             false => vec![0.0; layout.in_channels * layout.back_pixels()],
@@ -180,7 +188,7 @@ impl Task<'_> {
                 from: &padded,
                 from_image: layout.padded_image(),
                 offsets: &layout.offsets,
-                grad: &spread,
+                grad: spread,
                 grad_image: layout.grad_image(),
                 grad_start: layout.lead,
                 grad_stride: layout.grad_plane(),
@@ -204,5 +212,80 @@ impl Task<'_> {
             }
         }
         bias
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::conv2d::Geometry;
+    use crate::ops::im2col;
+    use crate::size::Size2;
+
+    fn numbers(n: usize, seed: u64) -> Vec<f32> {
+        crate::random::Generator::new(seed).uniform(n, -1.0, 1.0)
+    }
+
+    fn close(what: &str, found: &[f32], expected: &[f32]) {
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(expected) {
+            let allowed = 1e-4 * expected.abs().max(1.0);
+            assert!(
+                (found - expected).abs() < allowed,
+                "{what}: {found}, expected {expected}"
+            );
+        }
+    }
+
+    /// Every vector width against the other way of convolving.
+    #[test]
+    fn each_level_agrees_with_im2col() {
+        for level in Level::all() {
+            for (channels, kernel, dilation, groups) in [
+                ((1, 10), (5, 5), (1, 1), 1),
+                ((32, 64), (3, 3), (1, 1), 1),
+                ((6, 9), (2, 4), (2, 1), 3),
+                ((7, 3), (1, 1), (1, 1), 1),
+            ] {
+                let (kernel, dilation) = (Size2::from(kernel), Size2::from(dilation));
+                let (before, after) = (Size2::from((1, 0)), Size2::from((2, 1)));
+                let (height, width) = (11, 13);
+                let output = Size2 {
+                    h: height + 3 - dilation.h * (kernel.h - 1),
+                    w: width + 1 - dilation.w * (kernel.w - 1),
+                };
+                let problem = Problem {
+                    geometry: Geometry {
+                        groups,
+                        kernel,
+                        stride: Size2::from(1),
+                        dilation,
+                        before,
+                        after,
+                        output,
+                    },
+                    images: 6,
+                    in_channels: channels.0,
+                    out_channels: channels.1,
+                    input: Size2 {
+                        h: height,
+                        w: width,
+                    },
+                };
+                let (image_in, image_out) = problem.image_sizes();
+                let input = numbers(6 * image_in, 1);
+                let weight = numbers(channels.0 / groups * channels.1 * kernel.h * kernel.w, 2);
+                let bias = numbers(channels.1, 3);
+                let grad = numbers(6 * image_out, 4);
+                let found = forward(&problem, level, &input, &weight, Some(&bias)).unwrap();
+                let expected = im2col::forward(&problem, &input, &weight, Some(&bias)).unwrap();
+                close("output", &found, &expected);
+                let found = backward(&problem, level, &input, &weight, &grad, true).unwrap();
+                let expected = im2col::backward(&problem, &input, &weight, &grad, true).unwrap();
+                close("input", &found.input.unwrap(), &expected.input.unwrap());
+                close("weight", &found.weight, &expected.weight);
+                close("bias", &found.bias, &expected.bias);
+            }
+        }
     }
 }

@@ -15,16 +15,24 @@ pub(in crate::ops) enum Level {
 impl Level {
     /// The best there is; none where these kernels have no vectors for the processor.
     pub(in crate::ops) fn detect() -> Option<Self> {
+        Self::all().into_iter().next()
+    }
+
+    /// All that the processor has, best first.
+    pub(super) fn all() -> Vec<Self> {
         #[cfg(target_arch = "x86_64")]
         {
-            if std::is_x86_feature_detected!("avx512f") {
-                return Some(Self::Avx512);
-            }
-            if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
-                return Some(Self::Avx2);
-            }
+            let avx512 = std::is_x86_feature_detected!("avx512f");
+            let avx2 =
+                std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma");
+            let levels = [(avx512, Self::Avx512), (avx2, Self::Avx2)];
+            levels
+                .into_iter()
+                .filter_map(|(there, level)| there.then_some(level))
+                .collect()
         }
-        None
+        #[cfg(not(target_arch = "x86_64"))]
+        Vec::new()
     }
 
     pub(super) fn lanes(self) -> usize {
@@ -89,7 +97,7 @@ mod x86 {
     impl Simd for Avx512 {
         const LANES: usize = 16;
         const CHANNELS: usize = 8;
-        const DOTS: (usize, usize) = (4, 5);
+        const DOTS: (usize, usize) = (8, 3);
         type Vector = __m512;
 
         #[inline(always)]
