@@ -32,10 +32,10 @@ pub use crate::{Error, Result};
 /// ```
 /// use candlelight::prelude::*;
 ///
-/// vec![1, 2, 3].evcxr_display(); // prints [1, 2, 3]
+/// vec![1, 2, 3].evcxr_display(); // shows [1, 2, 3]
 /// ```
 pub trait DisplayAny {
-    /// Prints the value as `{:?}` does; nothing for `()`.
+    /// Shows the value as `{:?}` does, as the cell's result; nothing for `()`.
     fn evcxr_display(&self);
 }
 
@@ -43,7 +43,7 @@ impl<T: std::fmt::Debug + ?Sized> DisplayAny for T {
     fn evcxr_display(&self) {
         let text = format!("{self:?}");
         if text != "()" {
-            println!("{text}");
+            println!("EVCXR_BEGIN_CONTENT text/plain\n{text}\nEVCXR_END_CONTENT");
         }
     }
 }

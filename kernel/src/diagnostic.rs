@@ -31,7 +31,7 @@ pub fn compile_error(errors: &[CompilationError], places: &Places<'_>) -> Output
         }
     }
     let mut evalue = errors.first().map_or_else(String::new, |error| {
-        let message = error.message();
+        let message = named(&error.message());
         let first = message.lines().next().unwrap_or_default();
         match error.code() {
             Some(code) => format!("{code}: {first}"),
@@ -65,7 +65,7 @@ pub fn pointer(places: &Places<'_>, line: usize, column: usize) -> Vec<String> {
 }
 
 fn render(error: &CompilationError, places: &Places<'_>) -> Vec<String> {
-    let rendered = error.rendered();
+    let rendered = named(&error.rendered());
     if rendered.is_empty() {
         return plain(error);
     }
@@ -81,7 +81,13 @@ fn render(error: &CompilationError, places: &Places<'_>) -> Vec<String> {
             ours = place.is_some();
             match place.map(|(line, column)| (places.line(line), column)) {
                 Some((Some(line), column)) => lines.push(format!("{before}cell:{line}:{column}")),
-                Some((None, _)) => keep = false,
+                Some((None, _)) => {
+                    keep = false;
+                    // What is said of evcxr's own code helps nobody.
+                    if lines.last().is_some_and(|line| line.starts_with("note")) {
+                        lines.pop();
+                    }
+                }
                 None => lines.push(line.to_owned()),
             }
         } else if let Some((number, rest)) = gutter(line).filter(|_| ours) {
@@ -100,7 +106,35 @@ fn render(error: &CompilationError, places: &Places<'_>) -> Vec<String> {
             lines.push(line.replace("`evcxr_variable_store`", "the end of the cell"));
         }
     }
+    narrow(lines)
+}
+
+/// The compiler left room for the generated source's line numbers: takes what the cell's do not need.
+fn narrow(lines: Vec<String>) -> Vec<String> {
+    let digits = |number: usize| number.to_string().len();
+    let numbers = lines.iter().filter_map(|line| gutter(line));
+    let needed = numbers.map(|(number, _)| digits(number)).max().unwrap_or(1);
+    let arrows = lines.iter().filter_map(|line| arrow(line));
+    let given = arrows
+        .map(|(before, _)| before.len() - "--> ".len())
+        .max()
+        .unwrap_or(needed);
+    let spare = " ".repeat(given.saturating_sub(needed));
     lines
+        .into_iter()
+        .map(|line| match gutter(&line) {
+            Some((number, rest)) => format!("{number:>needed$} {rest}"),
+            None if line.trim_start().starts_with(['|', '=', '-', ':']) => {
+                line.strip_prefix(&spare).unwrap_or(&line).to_owned()
+            }
+            None => line,
+        })
+        .collect()
+}
+
+/// Cells know the shared library by its name in `:dep`.
+fn named(message: &str) -> String {
+    message.replace("candlelight_cells", "candlelight")
 }
 
 /// Errors that evcxr found before it asked the compiler.
@@ -127,9 +161,10 @@ fn arrow(line: &str) -> Option<(&str, &str)> {
 
 /// `12 | text` as 12 and `| text`.
 fn gutter(line: &str) -> Option<(usize, &str)> {
-    let end = line.find(|letter: char| !letter.is_ascii_digit())?;
-    let number = line[..end].parse().ok()?;
-    let rest = line[end..].trim_start();
+    let text = line.trim_start();
+    let end = text.find(|letter: char| !letter.is_ascii_digit())?;
+    let number = text[..end].parse().ok()?;
+    let rest = text[end..].trim_start();
     rest.starts_with(['|', '+', '-', '~'])
         .then_some((number, rest))
 }

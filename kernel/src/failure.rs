@@ -33,7 +33,8 @@ pub fn returned(message: &str) -> Output {
 
 /// The cell's process ended under it; `message` is evcxr's.
 pub fn crashed(message: &str) -> Output {
-    let status = message.rsplit("status: ").next().unwrap_or(message).trim();
+    let status = message.rsplit("with status: ").next().unwrap_or(message);
+    let status = status.trim();
     let what = if status.contains("SIGABRT") {
         "the cell aborted its process"
     } else if status.contains("SIGSEGV") || status.contains("SIGBUS") {

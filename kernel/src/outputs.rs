@@ -245,6 +245,10 @@ impl State {
     }
 
     fn content(&mut self, events: &Events, mime: &str, body: String) {
+        // A loop at the end of a cell has no value to show.
+        if mime == "text/plain" && body == "()" {
+            return;
+        }
         self.rich += body.len();
         if self.rich > MOST_RICH {
             let note = "[A picture is not shown: the cell's pictures are over 32 MB.]\n";

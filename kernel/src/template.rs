@@ -59,6 +59,7 @@ pub fn build(folders: &Folders, report: &mut dyn FnMut(&str)) -> Result<()> {
     write_changed(&template.join("Cargo.toml"), &manifest(folders))?;
     write_changed(&template.join("src/lib.rs"), "")?;
     seed_lock(folders)?;
+    forget_other_workspace(folders)?;
     // What evcxr runs: `build` for a cell, `check` for the message where it cannot infer a type.
     cargo(folders, "build", report)?;
     cargo(folders, "check", report)
@@ -107,6 +108,32 @@ fn seed_lock(folders: &Folders) -> Result<()> {
         fs::write(folders.template().join("Cargo.lock"), &lock)?;
         fs::write(seed, lock)?;
     }
+    Ok(())
+}
+
+/// A shared library has no hash in its name. Where two workspaces share a target directory, one's library
+/// takes the place of the other's, and cargo does not notice.
+fn forget_other_workspace(folders: &Folders) -> Result<()> {
+    let template = folders.template();
+    let (stamp, workspace) = (
+        template.join("workspace.txt"),
+        folders.workspace.display().to_string(),
+    );
+    if fs::read_to_string(&stamp).ok().as_deref() == Some(&workspace) {
+        return Ok(());
+    }
+    let libraries = template.join("target").join(host()?).join("debug/deps");
+    for entry in fs::read_dir(libraries).into_iter().flatten() {
+        let entry = entry?;
+        if entry
+            .file_name()
+            .to_string_lossy()
+            .starts_with("libcandlelight_cells")
+        {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    fs::write(stamp, workspace)?;
     Ok(())
 }
 

@@ -10,6 +10,7 @@ pub struct Book {
 }
 
 impl Book {
+    #[allow(dead_code)]
     /// A book whose chapters are these: name (`a/b`) and Markdown.
     pub fn new(name: &str, chapters: &[(&str, &str)]) -> Self {
         let root = std::env::temp_dir().join(format!("bookbinder-{name}-{}", std::process::id()));
@@ -33,6 +34,7 @@ impl Book {
         book
     }
 
+    #[allow(dead_code)]
     pub fn write(&self, chapter: &str, text: &str) {
         let path = self.project.src().join(format!("{chapter}.md"));
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
