@@ -2,6 +2,9 @@
 
 pub use candle_core::{D, DType, Device, Module, Shape, Tensor, Var};
 pub use candle_nn::VarBuilder;
+// evcxr writes down the type of each variable that outlives its cell, and this one by its bare name.
+#[doc(no_inline)]
+pub use candle_nn::var_builder::SimpleBackend;
 pub use image::GrayImage;
 
 pub use crate::compose;
