@@ -22,6 +22,9 @@ use crate::{failure, runtime};
 const PRELUDE: &str = include_str!("prelude.rs");
 /// The first `let` costs seconds of type inference.
 const WARM_UP: &str = "let _ = candlelight::candle_core::Device::Cpu;";
+/// evcxr learns from a compile error that cells use `?`, and where that stands in a cell's last
+/// expression it gives up on showing that as a picture: so let it learn before the first cell.
+const QUESTION_MARK: &str = "Ok::<(), String>(())?;";
 
 /// A context that is ready for cells.
 pub struct Session {
@@ -75,7 +78,11 @@ impl Session {
     /// What every cell may count on.
     fn prepare(&mut self) -> Result<()> {
         let code = format!(":linker system\n:dep {}\n{PRELUDE}", self.dependency);
-        self.commands.execute(&code).map(drop).map_err(plain)
+        self.commands.execute(&code).map_err(plain)?;
+        self.commands
+            .execute(QUESTION_MARK)
+            .map(drop)
+            .map_err(plain)
     }
 
     /// Forgets everything.
