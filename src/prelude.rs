@@ -2,6 +2,9 @@
 
 pub use candle_core::{D, DType, Device, Module, Shape, Tensor, Var};
 pub use candle_nn::VarBuilder;
+// `VarBuilder` is an alias that mentions it: evcxr writes the type out when a cell keeps one.
+#[doc(no_inline)]
+pub use candle_nn::var_builder::SimpleBackend;
 pub use image::GrayImage;
 
 pub use crate::compose;

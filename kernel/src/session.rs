@@ -25,6 +25,9 @@ const PRELUDE: &str = include_str!("prelude.rs");
 const WARM_UP: &str = "let tensor = candlelight::candle_core::Tensor::new(\
     &[1f32, 2.0], &candlelight::candle_core::Device::Cpu)?.sum_all()?.to_scalar::<f32>()?;\n\
     let closure = |x: f32| x + tensor;";
+/// evcxr learns from a compile error that cells use `?`, and where that stands in a cell's last
+/// expression it gives up on showing that as a picture: so let it learn before the first cell.
+const QUESTION_MARK: &str = "Ok::<(), String>(())?;";
 
 /// A context that is ready for cells.
 pub struct Session {
@@ -79,7 +82,11 @@ impl Session {
     /// What every cell may count on.
     fn prepare(&mut self) -> Result<()> {
         let code = format!(":linker system\n:dep {}\n{PRELUDE}", self.dependency);
-        self.commands.execute(&code).map(drop).map_err(plain)
+        self.commands.execute(&code).map_err(plain)?;
+        self.commands
+            .execute(QUESTION_MARK)
+            .map(drop)
+            .map_err(plain)
     }
 
     /// Forgets everything.

@@ -11,7 +11,12 @@ export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '
 
 /** Starts the server; it may have to build the tool first. */
 export async function serve() {
-    const child = spawn('cargo', ['book', '--port', '0'], { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] });
+    // CARGO_BOOK: a tool that is built already.
+    const [program, ...words] = (process.env.CARGO_BOOK ?? 'cargo book').split(' ');
+    const child = spawn(program, [...words, '--port', '0'], {
+        cwd: root,
+        stdio: ['ignore', 'pipe', 'inherit'],
+    });
     const lines = createInterface({ input: child.stdout });
     const ended = once(child, 'exit').then(([code]) => {
         throw new Error(`cargo book ended with ${code} before it printed an address`);
