@@ -17,6 +17,8 @@ const FLAGS = [
 ];
 // The first cell may wait for the kernel's own build.
 const PATIENCE = 15 * 60 * 1000;
+// A cell after that, and all cells above it.
+const SOON = 60 * 1000;
 
 let server;
 let profile;
@@ -52,7 +54,12 @@ async function open(chapter) {
     return page;
 }
 
-const cellWith = (page, code) => page.locator('.cell', { hasText: code }).first();
+/** The first cell with this code, whatever it says later. */
+async function cellWith(page, code) {
+    const id = await page.locator('.cell', { hasText: code }).first().getAttribute('id');
+    return page.locator(`#${id}`);
+}
+
 const button = (cell, name) => cell.getByText(name, { exact: true });
 const state = (cell, wanted) => cell.and(cell.page().locator(`[data-state="${wanted}"]`)).waitFor();
 const outputs = cell => cell.locator('.cell-outputs').innerText();
@@ -100,9 +107,10 @@ test('the static book has its code and no buttons', async () => {
 
 test('a plot under a cell, a compile error, and the cell right again', async () => {
     const page = await open('conv2d/stride');
-    const cell = cellWith(page, 'plot::maps');
+    const cell = await cellWith(page, 'plot::maps');
     await runWithAllAbove(cell);
     assert.equal(await cell.locator('.cell-outputs svg').count(), 1);
+    browser.setDefaultTimeout(SOON);
 
     await write(cell, 'let sum: String = 1u8;');
     await page.keyboard.press('Control+Enter');
