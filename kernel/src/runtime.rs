@@ -24,6 +24,11 @@ pub const SOCKET: &str = "outputs.sock";
 pub fn command(program: &Path, context: &Path, project: &Path) -> Command {
     let mut command = Command::new(program);
     command.arg(ARGUMENT).arg(context).current_dir(project);
+    // candle's own element-wise threads spin while they wait, and take the processor from the
+    // threads of candlelight's kernels.
+    if std::env::var_os("CANDLE_NUM_THREADS").is_none() {
+        command.env("CANDLE_NUM_THREADS", "1");
+    }
     command
 }
 

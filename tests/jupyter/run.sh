@@ -19,4 +19,6 @@ mkdir -p "$home/data"
 # One folder for all notebooks: candle is built once, not once a notebook.
 export EVCXR_TMPDIR="$home/context"
 mkdir -p "$EVCXR_TMPDIR"
+# As .cargo/config.toml sets it for everything that cargo starts, and for the same reason.
+export CANDLE_NUM_THREADS=1
 exec "$home/venv/bin/python" tests/jupyter/run_notebooks.py "$@"
