@@ -2,18 +2,27 @@ use std::time::{Duration, Instant};
 
 use candlelight::train::Progress;
 
+/// Set by the book's kernel, which writes a line that begins with a carriage return over the last one.
+const REWRITES: &str = "CANDLELIGHT_REWRITES_LINES";
 /// How often the line is written anew.
 const INTERVAL: Duration = Duration::from_millis(250);
+/// Under another kernel each becomes a line of its own: fewer of them.
+const INTERVAL_OF_LINES: Duration = Duration::from_secs(2);
 
 /// A callback for [`Trainer`](candlelight::train::Trainer) that writes one line and rewrites it while
 /// the training runs; the last one says how the last epoch ended.
 ///
 /// Each time it starts with a carriage return, which tells the page to write over the line before;
-/// it ends with a newline, because evcxr passes on whole lines only.
+/// it ends with a newline, because evcxr passes on whole lines only. evcxr's own kernel for Jupyter
+/// cannot take a line back: there it is written less often.
 pub fn progress_line() -> impl FnMut(&Progress) + Send + 'static {
+    let interval = match std::env::var_os(REWRITES) {
+        Some(_) => INTERVAL,
+        None => INTERVAL_OF_LINES,
+    };
     let mut written: Option<Instant> = None;
     move |progress| {
-        if progress.epoch_done || written.is_none_or(|at| at.elapsed() >= INTERVAL) {
+        if progress.epoch_done || written.is_none_or(|at| at.elapsed() >= interval) {
             println!("\r{progress}");
             written = Some(Instant::now());
         }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use crate::template::Folders;
+use crate::template::{Folders, host};
 
 /// Larger files are shared with the template by a hard link; what cargo may write to in place is small.
 const LARGE: u64 = 1 << 16;
@@ -34,6 +34,11 @@ impl Context {
         make(&folders.template(), &path)
             .with_context(|| format!("{} cannot be made", path.display()))?;
         Ok(Self { path, _lock: lock })
+    }
+
+    /// Where the shared library lies that the cells were compiled against.
+    pub fn libraries(&self) -> Result<PathBuf> {
+        Ok(self.path.join("target").join(host()?).join("debug/deps"))
     }
 }
 

@@ -5,13 +5,16 @@
 //! both pipes are moved out of the cell's reach. The cell's stdin is empty; its stdout and stderr go
 //! straight to the kernel (see [`crate::outputs`]), which answers with evcxr's lines at the cell's end.
 
+use std::env::{self, JoinPathsError};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Error, Read, Result, Write};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::mpsc::{Receiver, channel};
 
+use crate::context::Context;
 use crate::system::{self, Variables};
 use crate::wire;
 
@@ -20,28 +23,49 @@ pub const ARGUMENT: &str = "run-cells";
 /// The socket in the context's folder.
 pub const SOCKET: &str = "outputs.sock";
 
+/// Where the system looks for shared libraries before it looks where a library says.
+const LIBRARY_PATH: &str = if cfg!(target_os = "macos") {
+    "DYLD_LIBRARY_PATH"
+} else {
+    "LD_LIBRARY_PATH"
+};
+
 /// The command that evcxr starts, and starts again after a crash.
-pub fn command(program: &Path, context: &Path, project: &Path) -> Command {
+pub fn command(program: &Path, context: &Context, project: &Path) -> anyhow::Result<Command> {
     let mut command = Command::new(program);
-    command.arg(ARGUMENT).arg(context).current_dir(project);
+    command
+        .arg(ARGUMENT)
+        .arg(&context.path)
+        .current_dir(project);
+    // `cargo test` and `cargo run` name their own folders there, in which another build of the cells'
+    // crate may lie under the same name: the context's comes first.
+    command.env(LIBRARY_PATH, library_path(context.libraries()?)?);
     // candle's own element-wise threads spin while they wait, and take the processor from the
     // threads of candlelight's kernels.
-    if std::env::var_os("CANDLE_NUM_THREADS").is_none() {
+    if env::var_os("CANDLE_NUM_THREADS").is_none() {
         command.env("CANDLE_NUM_THREADS", "1");
     }
-    command
+    // Told to `candlelight::progress_line`.
+    command.env("CANDLELIGHT_REWRITES_LINES", "1");
+    Ok(command)
+}
+
+fn library_path(first: PathBuf) -> std::result::Result<OsString, JoinPathsError> {
+    let others = env::var_os(LIBRARY_PATH).unwrap_or_default();
+    let others = env::split_paths(&others).filter(|path| !path.as_os_str().is_empty());
+    env::join_paths(std::iter::once(first).chain(others))
 }
 
 /// Runs cells until evcxr closes the pipe.
 pub fn run(context: &Path) -> Result<()> {
     system::set_up_cells();
     let (commands, mut evcxr) = system::take_standard_streams()?;
-    let home = std::env::current_dir()?;
+    let home = env::current_dir()?;
     // A socket's path may have about 100 characters: name it from its own folder.
-    std::env::set_current_dir(context)?;
+    env::set_current_dir(context)?;
     let mut out = UnixStream::connect(SOCKET)?;
     let mut err = UnixStream::connect(SOCKET)?;
-    std::env::set_current_dir(home)?;
+    env::set_current_dir(home)?;
     system::replace(&out, 1)?;
     system::replace(&err, 2)?;
 

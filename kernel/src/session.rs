@@ -60,7 +60,7 @@ impl Session {
             .with_context(|| format!("no socket in {}", context.path.display()))?;
         let outputs = Outputs::listen(listener, events.clone());
         let program = std::env::current_exe()?;
-        let command = runtime::command(&program, &context.path, project);
+        let command = runtime::command(&program, &context, project)?;
         let (evaluator, _) = EvalContext::with_subprocess_command(command).map_err(plain)?;
         let mut session = Self {
             commands: CommandContext::with_eval_context(evaluator),

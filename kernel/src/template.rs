@@ -184,7 +184,8 @@ fn cargo(folders: &Folders, action: &str, report: &mut dyn FnMut(&str)) -> Resul
     Ok(())
 }
 
-fn host() -> Result<String> {
+/// The processor and system that rustc compiles for, as it names them.
+pub fn host() -> Result<String> {
     let output = Command::new("rustc").arg("-vV").output();
     let output = output.context("rustc cannot be run; install Rust from https://rustup.rs")?;
     let text = String::from_utf8_lossy(&output.stdout);

@@ -1,39 +1,27 @@
 // A reader in a real browser: runs cells, breaks one, repairs it, stops a loop.
 
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 
-import { chromium } from 'playwright-core';
-
+import { launch } from './browser.mjs';
 import { ask, root, serve } from './server.mjs';
 
-const FLAGS = [
-    '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-    '--disable-background-networking', '--disable-component-update', '--disable-sync',
-];
 // The first cell may wait for the kernel's own build.
 const PATIENCE = 15 * 60 * 1000;
 // A cell after that, and all cells above it.
 const SOON = 60 * 1000;
 
 let server;
-let profile;
+let chromium;
 let browser;
 const errors = [];
 
 before(async () => {
     server = await serve();
-    profile = await mkdtemp(path.join(os.tmpdir(), 'candlelight-browser-'));
-    browser = await chromium.launchPersistentContext(profile, {
-        executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-        headless: true,
-        args: FLAGS,
-        viewport: { width: 1200, height: 900 },
-    });
+    chromium = await launch();
+    browser = chromium.context;
     browser.setDefaultTimeout(PATIENCE);
     const first = await browser.newPage();
     await first.goto(server.address.href);
@@ -41,9 +29,8 @@ before(async () => {
 }, { timeout: PATIENCE });
 
 after(async () => {
-    await browser?.close();
+    await chromium?.end();
     await server?.end();
-    if (profile) await rm(profile, { recursive: true, force: true });
 });
 
 async function open(chapter) {
