@@ -16,7 +16,7 @@ use candlelight::random::rand;
 use cases::Case;
 use image::RgbImage;
 
-/// The global generator is one for all tests: each that seeds it holds this.
+/// The global generator is one for all tests: each that seeds it or draws holds this.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -299,6 +299,7 @@ fn composed() {
 
 #[test]
 fn what_is_refused_here_alone() {
+    let _alone = alone();
     let empty = GrayImage::new(0, 5);
     let image = GrayImage::new(8, 8);
     let tensor = |dims: &[usize]| Tensor::zeros(dims, DType::F32, &Device::Cpu).unwrap();
@@ -384,6 +385,7 @@ fn what_is_refused_here_alone() {
 
 #[test]
 fn extremes_are_taken() {
+    let _alone = alone();
     let image = GrayImage::from_fn(5, 4, |x, y| image::Luma([(x * 40 + y) as u8]));
     let far = Pad::builder((-3, 0, i64::from(i32::MAX), 0)).padding_mode(PadMode::Edge);
     assert!(far.build().unwrap().apply(&image).is_err());
