@@ -5,7 +5,7 @@ pub use candle_nn::VarBuilder;
 // `VarBuilder` is an alias that mentions it: evcxr writes the type out when a cell keeps one.
 #[doc(no_inline)]
 pub use candle_nn::var_builder::SimpleBackend;
-pub use image::GrayImage;
+pub use image::{GrayImage, RgbImage};
 
 pub use crate::compose;
 pub use crate::data::{Batch, DataLoader, Dataset, Mnist, Subset, mean_and_std};
@@ -21,7 +21,11 @@ pub use crate::train::{
     Confusion, DeviceChoice, EpochRecord, Evaluation, History, Mistake, Progress, StepRecord,
     Trainer, evaluate, pick_device,
 };
-pub use crate::transforms::{Compose, Normalize, ToTensor, Transform};
+pub use crate::transforms::{
+    CenterCrop, Compose, Degrees, ErasingValue, Fill, InterpolationMode, Lambda, Normalize, Pad,
+    PadMode, Padding4, RandomAffine, RandomCrop, RandomErasing, RandomHorizontalFlip,
+    RandomRotation, Resize, Shear, ToTensor, Transform,
+};
 pub use crate::{Error, Result};
 
 /// Keeps evcxr from compiling a cell twice.

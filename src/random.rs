@@ -6,6 +6,9 @@
 //! There is one global generator, as in PyTorch. [`manual_seed`] seeds it;
 //! [`var_builder`](crate::nn::var_builder) draws a network's first weights from it.
 
+mod draws;
+mod normal;
+
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rand_mt::Mt;
@@ -29,6 +32,8 @@ use rand_mt::Mt;
 pub struct Generator {
     twister: Mt,
     seed: u64,
+    /// The second of two normal numbers, which waits for the next call.
+    next_normal: Option<f64>,
 }
 
 impl Generator {
@@ -39,6 +44,7 @@ impl Generator {
         Self {
             twister: Mt::new(seed as u32),
             seed,
+            next_normal: None,
         }
     }
 
