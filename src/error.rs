@@ -119,6 +119,19 @@ pub enum Error {
         source: std::io::Error,
     },
 
+    /// A saved state does not fit what is to take it.
+    #[error("{owner}: {name} {problem}; {cure}")]
+    WrongState {
+        /// What was to take it: `net`, `Adam`, `StepLr`, …
+        owner: &'static str,
+        /// The entry's name.
+        name: String,
+        /// What is wrong with it.
+        problem: String,
+        /// Where a fitting one is to be had.
+        cure: &'static str,
+    },
+
     /// There is no such element.
     #[error("{what} {index} is out of range; there are {len}, numbered from 0")]
     IndexOutOfRange {

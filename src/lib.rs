@@ -7,7 +7,8 @@
 //! | MNIST and batches | [`data`], [`transforms`] |
 //! | layers and the networks | [`nn`] |
 //! | the loss | [`loss`] |
-//! | the optimizer | [`optim`] |
+//! | the optimizers, the learning rate's schedules | [`optim`], [`optim::schedule`] |
+//! | saved parameters and state | [`state`] |
 //! | the training loop, its history, its metrics | [`train`] |
 //! | pictures | [`plot`] |
 //! | seeds | [`random`] |
@@ -46,6 +47,7 @@ pub mod plot;
 pub mod prelude;
 pub mod random;
 pub mod size;
+pub mod state;
 pub mod train;
 pub mod transforms;
 

@@ -8,6 +8,7 @@ pub(crate) trait Element: WithDType {
     const NEG_INFINITY: Self;
 
     fn is_nan(self) -> bool;
+    fn sqrt(self) -> Self;
     /// `yes` or `no`, without a branch.
     fn select(condition: bool, yes: Self, no: Self) -> Self;
     fn as_mut_slice(storage: &mut CpuStorage) -> Option<&mut [Self]>;
@@ -24,6 +25,10 @@ impl Element for f32 {
 
     fn is_nan(self) -> bool {
         self.is_nan()
+    }
+
+    fn sqrt(self) -> Self {
+        self.sqrt()
     }
 
     fn select(condition: bool, yes: Self, no: Self) -> Self {
@@ -53,6 +58,10 @@ impl Element for f64 {
 
     fn is_nan(self) -> bool {
         self.is_nan()
+    }
+
+    fn sqrt(self) -> Self {
+        self.sqrt()
     }
 
     fn select(condition: bool, yes: Self, no: Self) -> Self {
