@@ -119,6 +119,15 @@ pub enum Error {
         source: std::io::Error,
     },
 
+    /// A file's tensors are not those of the network.
+    #[error("{}: {problem}; load it into the network that it was saved from", path.display())]
+    WrongState {
+        /// The file.
+        path: PathBuf,
+        /// Which parameters are missing, too many, or of another shape.
+        problem: String,
+    },
+
     /// There is no such element.
     #[error("{what} {index} is out of range; there are {len}, numbered from 0")]
     IndexOutOfRange {

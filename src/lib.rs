@@ -10,6 +10,7 @@
 //! | the optimizer | [`optim`] |
 //! | the training loop, its history, its metrics | [`train`] |
 //! | pictures | [`plot`] |
+//! | PyTorch's `.pt` files | [`pt`] |
 //! | seeds | [`random`] |
 //! | an int or a pair | [`size`] |
 //!
@@ -44,6 +45,7 @@ mod ops;
 pub mod optim;
 pub mod plot;
 pub mod prelude;
+pub mod pt;
 pub mod random;
 pub mod size;
 pub mod train;

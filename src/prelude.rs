@@ -15,6 +15,7 @@ pub use crate::nn::{
 };
 pub use crate::optim::{Optimizer, Sgd};
 pub use crate::plot::{self, Figure, ImageTile};
+pub use crate::pt::load_pt;
 pub use crate::random::{Generator, manual_seed};
 pub use crate::size::{Padding2, Size2};
 pub use crate::train::{
