@@ -120,13 +120,11 @@ pub enum Error {
     },
 
     /// A saved state does not fit what is to take it.
-    #[error("{owner}: {name} {problem}; {cure}")]
+    #[error("{owner}: {problem}; {cure}")]
     WrongState {
-        /// What was to take it: `net`, `Adam`, `StepLr`, …
-        owner: &'static str,
-        /// The entry's name.
-        name: String,
-        /// What is wrong with it.
+        /// The file it is from, or what was to take it: `Adam`, `StepLr`, …
+        owner: String,
+        /// Which entries are missing, too many, or of another shape or type.
         problem: String,
         /// Where a fitting one is to be had.
         cure: &'static str,

@@ -11,6 +11,7 @@
 //! | saved parameters and state | [`state`] |
 //! | the training loop, its history, its metrics | [`train`] |
 //! | pictures | [`plot`] |
+//! | PyTorch's `.pt` files | [`pt`] |
 //! | seeds | [`random`] |
 //! | an int or a pair | [`size`] |
 //!
@@ -45,6 +46,7 @@ mod ops;
 pub mod optim;
 pub mod plot;
 pub mod prelude;
+pub mod pt;
 pub mod random;
 pub mod size;
 pub mod state;

@@ -19,6 +19,7 @@ pub use crate::optim::schedule::{
 };
 pub use crate::optim::{Adagrad, Adam, AdamW, Optimizer, RmsProp, Sgd};
 pub use crate::plot::{self, Figure, ImageTile};
+pub use crate::pt::load_pt;
 pub use crate::random::{Generator, manual_seed};
 pub use crate::size::{Padding2, Size2};
 pub use crate::state::StateDict;

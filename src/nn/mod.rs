@@ -14,6 +14,7 @@ pub use linear::{Linear, LinearBuilder};
 pub use max_pool2d::{MaxPool2d, MaxPool2dBuilder};
 pub use net::{LargeNet, Net, Network};
 pub use relu::relu;
+pub(crate) use state::assign;
 pub use state::{load, save};
 
 use candle_core::{DType, Tensor, Var};

@@ -97,7 +97,7 @@ pub trait Network {
     /// # }
     /// ```
     fn load_state_dict(&self, state: &StateDict) -> Result<()> {
-        state::load_state_dict(self, state)
+        state::assign(self, state, "load_state_dict".into())
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use candle_core::Tensor;
+use candle_core::{Tensor, Var};
 
 use super::Network;
-use crate::Result;
-use crate::state::{Reader, StateDict};
+use crate::state::StateDict;
+use crate::{Error, Result};
 
 /// Writes a network's parameters as a safetensors file, under PyTorch's names. Equivalent of
 /// `torch.save(net.state_dict(), path)`.
@@ -70,32 +70,71 @@ pub fn save(net: &(impl Network + ?Sized), path: impl AsRef<Path>) -> Result<()>
 /// nn::save(&LargeNet::new(var_builder(DType::F32, &Device::Cpu))?, &path)?;
 /// let net = Net::new(var_builder(DType::F32, &Device::Cpu))?;
 /// let error = nn::load(&net, &path).unwrap_err().to_string();
-/// assert!(error.contains("conv1.weight has shape [32, 1, 3, 3], expected [10, 1, 5, 5]"));
+/// assert!(error.contains("conv1.weight has shape [32, 1, 3, 3], the network's [10, 1, 5, 5]"));
 /// # std::fs::remove_file(path).ok();
 /// # Ok(())
 /// # }
 /// ```
 pub fn load(net: &(impl Network + ?Sized), path: impl AsRef<Path>) -> Result<()> {
-    net.load_state_dict(&StateDict::load(path)?)
+    let path = path.as_ref();
+    assign(net, &StateDict::load(path)?, path.display().to_string())
 }
 
 pub(super) fn state_dict(net: &(impl Network + ?Sized)) -> Result<StateDict> {
-    let copy =
-        |(name, var): (String, candle_core::Var)| Ok((name, var.as_tensor().copy()?.detach()));
+    let copy = |(name, var): (String, Var)| Ok((name, var.as_tensor().copy()?.detach()));
     net.named_parameters().into_iter().map(copy).collect()
 }
 
-pub(super) fn load_state_dict(net: &(impl Network + ?Sized), state: &StateDict) -> Result<()> {
-    let cure = "load the parameters of a network with the same layers";
-    let reader = Reader::new(state, "net", cure);
+/// Gives each parameter the tensor of its name; `owner` is where they come from, for errors.
+///
+/// Everything is checked before anything changes.
+pub(crate) fn assign(
+    net: &(impl Network + ?Sized),
+    state: &StateDict,
+    owner: String,
+) -> Result<()> {
     let parameters = net.named_parameters();
-    let tensors = parameters
-        .iter()
-        .map(|(name, var)| reader.tensor(name, var))
-        .collect::<Result<Vec<Tensor>>>()?;
-    reader.finish()?;
-    for ((_, var), tensor) in parameters.iter().zip(&tensors) {
-        var.set(tensor)?;
+    let mut problems = Vec::new();
+    let mut pairs: Vec<(&Var, &Tensor)> = Vec::new();
+    for (name, var) in &parameters {
+        let Some(tensor) = state.get(name) else {
+            problems.push(format!("{name} is missing"));
+            continue;
+        };
+        let (shape, dtype) = (tensor.dims(), tensor.dtype());
+        if shape != var.dims() {
+            problems.push(format!(
+                "{name} has shape {shape:?}, the network's {:?}",
+                var.dims()
+            ));
+        } else if dtype != var.dtype() {
+            problems.push(format!(
+                "{name} has dtype {dtype:?}, the network's {:?}",
+                var.dtype()
+            ));
+        } else {
+            pairs.push((var, tensor));
+        }
+    }
+    for name in state.names() {
+        if !parameters.iter().any(|(known, _)| known == name) {
+            problems.push(format!("{name} is not in the network"));
+        }
+    }
+    if !problems.is_empty() {
+        return Err(Error::WrongState {
+            owner,
+            problem: problems.join(", ").replace(['\n', '\r'], " "),
+            cure: "load it into the network that it was saved from",
+        });
+    }
+    let moved = pairs
+        .into_iter()
+        // A tensor of its own: `set` refuses the variable's.
+        .map(|(var, tensor)| Ok((var, tensor.to_device(var.device())?.copy()?)))
+        .collect::<Result<Vec<_>>>()?;
+    for (var, tensor) in moved {
+        var.set(&tensor)?;
     }
     Ok(())
 }

@@ -26,11 +26,11 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The error that this entry has this problem.
     pub(crate) fn refuse<T>(&self, name: &str, problem: impl Into<String>) -> Result<T> {
         Err(Error::WrongState {
-            owner: self.owner,
-            name: name.to_string(),
-            problem: problem.into(),
+            owner: self.owner.to_string(),
+            problem: format!("{name} {}", problem.into()),
             cure: self.cure,
         })
     }
