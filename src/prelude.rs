@@ -24,8 +24,8 @@ pub use crate::random::{Generator, manual_seed};
 pub use crate::size::{Padding2, Size2};
 pub use crate::state::StateDict;
 pub use crate::train::{
-    Confusion, DeviceChoice, EpochRecord, Evaluation, History, Mistake, Progress, StepRecord,
-    Trainer, evaluate, pick_device,
+    Checkpoint, Confusion, DeviceChoice, EpochRecord, Evaluation, Every, History, Mistake,
+    Progress, StepRecord, Trainer, evaluate, pick_device,
 };
 pub use crate::transforms::{Compose, Normalize, ToTensor, Transform};
 pub use crate::{Error, Result};

@@ -6,9 +6,14 @@
 //! There is one global generator, as in PyTorch. [`manual_seed`] seeds it;
 //! [`var_builder`](crate::nn::var_builder) draws a network's first weights from it.
 
+mod state;
+mod twister;
+
+pub use state::{get_rng_state, set_rng_state};
+
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rand_mt::Mt;
+use twister::Twister;
 
 /// A generator with its own state. Equivalent of `torch.Generator()` on the CPU.
 ///
@@ -27,8 +32,10 @@ use rand_mt::Mt;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Generator {
-    twister: Mt,
+    twister: Twister,
     seed: u64,
+    /// The second of two normal numbers, which waits for the next call.
+    next_normal: Option<f64>,
 }
 
 impl Generator {
@@ -37,8 +44,9 @@ impl Generator {
     /// As in PyTorch, the twister is seeded with the lower 32 bits of `seed`.
     pub fn new(seed: u64) -> Self {
         Self {
-            twister: Mt::new(seed as u32),
+            twister: Twister::new(seed as u32),
             seed,
+            next_normal: None,
         }
     }
 
