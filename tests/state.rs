@@ -64,39 +64,12 @@ fn optimizer(name: &str, net: &Net) -> Anyone {
     }
 }
 
-/// A box of any optimizer is one.
-struct Boxed(Anyone);
-
-impl Optimizer for Boxed {
-    fn step(&mut self, gradients: &candlelight::candle_core::backprop::GradStore) -> Result<()> {
-        self.0.step(gradients)
-    }
-    fn lr(&self) -> f64 {
-        self.0.lr()
-    }
-    fn set_lr(&mut self, lr: f64) {
-        self.0.set_lr(lr);
-    }
-    fn momentum(&self) -> Option<f64> {
-        self.0.momentum()
-    }
-    fn set_momentum(&mut self, momentum: f64) -> Result<()> {
-        self.0.set_momentum(momentum)
-    }
-    fn state_dict(&self) -> Result<StateDict> {
-        self.0.state_dict()
-    }
-    fn load_state_dict(&mut self, state: &StateDict) -> Result<()> {
-        self.0.load_state_dict(state)
-    }
-}
-
 /// As a new process would build it, with first weights that are nobody's.
 fn run(name: &str, epochs: usize, path: &Path, seed: u64) -> (Net, Trainer) {
     manual_seed(seed);
     let net = Net::new(var_builder(DType::F32, &Device::Cpu)).unwrap();
     let criterion = CrossEntropyLoss::builder().build().unwrap();
-    let optimizer = Boxed(optimizer(name, &net));
+    let optimizer = optimizer(name, &net);
     let lr = optimizer.lr();
     let builder = Trainer::builder(net.clone(), criterion, optimizer)
         .epochs(epochs)
@@ -218,7 +191,7 @@ fn a_checkpoint_of_another_run_changes_nothing() {
         "Sgd: param_groups.0.momentum is missing; \
          load what an optimizer of the same kind, over the same parameters, has saved"
     );
-    assert_eq!((bits(&net), get_rng_state()), (before, generator));
+    assert_eq!((bits(&net), get_rng_state()), (before.clone(), generator));
 
     // The optimizer fits, the schedule does not: the optimizer is as it was, too.
     let mut adam = Adam::builder(net.parameters()).lr(0.5).build().unwrap();
@@ -226,7 +199,7 @@ fn a_checkpoint_of_another_run_changes_nothing() {
     let mut schedule = StepLr::builder(0.5, 1).build().unwrap();
     let error = checkpoint.restore(&net, &mut adam, Some(&mut schedule));
     assert!(error.unwrap_err().to_string().starts_with("StepLr: "));
-    assert_eq!((adam.lr(), bits(&net)), (0.5, bits(&net)));
+    assert_eq!((adam.lr(), bits(&net)), (0.5, before.clone()));
     let error = checkpoint.restore(&net, &mut adam, None).unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -501,7 +474,11 @@ fn a_kill_leaves_a_whole_file() {
     let path: PathBuf = folder.path().join("state");
     state(0.0).save(&path).unwrap();
     let (mut saved, mut unfinished) = (0, 0);
-    for round in 0..40u64 {
+    // At least so many kills; and more until they struck between two saves and in the middle of one.
+    for round in 0..1000u64 {
+        if round >= 40 && saved * unfinished > 0 {
+            break;
+        }
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "a_kill_leaves_a_whole_file"])
             .env(SAVE_FOREVER, &path)
@@ -526,7 +503,6 @@ fn a_kill_leaves_a_whole_file() {
             }
         }
     }
-    // The kills did strike, and between two saves as well as in the middle of one.
     assert!(
         saved > 0 && unfinished > 0,
         "{saved} saved, {unfinished} unfinished"
