@@ -125,8 +125,12 @@ impl MaxPool2dBuilder {
             ..
         } = self;
         let stride = self.stride.unwrap_or(kernel_size);
+        let also = match self.stride {
+            Some(_) => "",
+            None => ", and so must stride, which is the same unless set",
+        };
         for (name, size, cure) in [
-            ("kernel_size", kernel_size, ""),
+            ("kernel_size", kernel_size, also),
             ("dilation", dilation, ""),
             ("stride", stride, "; leave it out for stride = kernel_size"),
         ] {
