@@ -119,6 +119,17 @@ pub enum Error {
         source: std::io::Error,
     },
 
+    /// A saved state does not fit what is to take it.
+    #[error("{owner}: {problem}; {cure}")]
+    WrongState {
+        /// The file it is from, or what was to take it: `Adam`, `StepLr`, …
+        owner: String,
+        /// Which entries are missing, too many, or of another shape or type.
+        problem: String,
+        /// Where a fitting one is to be had.
+        cure: &'static str,
+    },
+
     /// There is no such element.
     #[error("{what} {index} is out of range; there are {len}, numbered from 0")]
     IndexOutOfRange {

@@ -13,10 +13,16 @@ pub use crate::loss::CrossEntropyLoss;
 pub use crate::nn::{
     Conv2d, LargeNet, Linear, MaxPool2d, Net, Network, PaddingMode, relu, var_builder, var_builder_from,
 };
-pub use crate::optim::{Optimizer, Sgd};
+pub use crate::optim::schedule::{
+    AnnealStrategy, CosineAnnealingLr, ExponentialLr, LinearLr, MultiStepLr, OneCycleLr, Schedule,
+    StepLr,
+};
+pub use crate::optim::{Adagrad, Adam, AdamW, Optimizer, RmsProp, Sgd};
 pub use crate::plot::{self, Figure, ImageTile};
+pub use crate::pt::load_pt;
 pub use crate::random::{Generator, manual_seed};
 pub use crate::size::{Padding2, Size2};
+pub use crate::state::StateDict;
 pub use crate::train::{
     Confusion, DeviceChoice, EpochRecord, Evaluation, History, Mistake, Progress, StepRecord,
     Trainer, evaluate, pick_device,

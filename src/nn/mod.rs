@@ -6,6 +6,7 @@ mod linear;
 mod max_pool2d;
 mod net;
 mod relu;
+mod state;
 
 pub use conv2d::{Conv2d, Conv2dBuilder, PaddingMode};
 pub use init::{var_builder, var_builder_from};
@@ -13,6 +14,8 @@ pub use linear::{Linear, LinearBuilder};
 pub use max_pool2d::{MaxPool2d, MaxPool2dBuilder};
 pub use net::{LargeNet, Net, Network};
 pub use relu::relu;
+pub(crate) use state::assign;
+pub use state::{load, save};
 
 use candle_core::{DType, Tensor, Var};
 

@@ -10,6 +10,7 @@ pub(crate) trait Element: WithDType {
     fn is_nan(self) -> bool;
     fn exp(self) -> Self;
     fn ln(self) -> Self;
+    fn sqrt(self) -> Self;
     /// `yes` or `no`, without a branch.
     fn select(condition: bool, yes: Self, no: Self) -> Self;
     fn as_mut_slice(storage: &mut CpuStorage) -> Option<&mut [Self]>;
@@ -34,6 +35,10 @@ impl Element for f32 {
 
     fn ln(self) -> Self {
         self.ln()
+    }
+
+    fn sqrt(self) -> Self {
+        self.sqrt()
     }
 
     fn select(condition: bool, yes: Self, no: Self) -> Self {
@@ -71,6 +76,10 @@ impl Element for f64 {
 
     fn ln(self) -> Self {
         self.ln()
+    }
+
+    fn sqrt(self) -> Self {
+        self.sqrt()
     }
 
     fn select(condition: bool, yes: Self, no: Self) -> Self {

@@ -108,21 +108,23 @@ pub fn optimizer(case: &Case) -> Result<Answer> {
     })
 }
 
-/// Where the first step began: `p0`, or, where the case has the same for it as for `p1`, because PyTorch
-/// had changed the parameter before it was written down, the point from which the first step leads to
-/// `p1`. What an optimizer remembers of the first gradient shows in the later steps.
+/// Where the first step began. A file may have for `p0` what the first step led to, the same as `p1`; the
+/// step itself counts, in what the optimizer remembers. Then it is the point from which the first step
+/// leads to `p1`, found by going back by what the step goes forward.
 fn start(case: &Case) -> Result<Tensor> {
-    let (mut start, goal) = (case.get("p0")?.clone(), case.get("p1")?);
-    for _ in 0..100 {
-        let p = Var::from_tensor(&start.copy()?)?;
-        let mut optimizer = build(&case.op, case, vec![p.clone()])??;
-        step(optimizer.as_mut(), &p, case.get("grad0")?)?;
-        let missing = (goal - p.as_tensor())?;
-        let missing_at_most = missing.abs()?.max_all()?.to_scalar::<f32>()?;
-        if missing_at_most == 0.0 {
-            break;
-        }
-        start = (start + missing)?;
+    let (p0, p1) = (case.get("p0")?, case.get("p1")?);
+    let moved = (p1 - p0)?.abs()?.max_all()?.to_dtype(DType::F64)?;
+    if moved.to_scalar::<f64>()? > 0.0 {
+        return Ok(p0.clone());
     }
-    Ok(start)
+    let double = |tensor: &Tensor| tensor.to_dtype(DType::F64);
+    let (goal, grad) = (double(p1)?, double(case.get("grad0")?)?);
+    let mut start = goal.clone();
+    for _ in 0..60 {
+        let p = Var::from_tensor(&start)?;
+        let mut optimizer = build(&case.op, case, vec![p.clone()])??;
+        step(optimizer.as_mut(), &p, &grad)?;
+        start = ((start + &goal)? - p.as_tensor())?;
+    }
+    Ok(start.to_dtype(p0.dtype())?)
 }
