@@ -87,7 +87,9 @@ impl Generator {
         let draw = |generator: &mut Self| {
             let unit = (generator.next_u32() & ((1 << 24) - 1)) as f32 / (1 << 24) as f32;
             // One rounding, as on PyTorch's processors.
-            unit.mul_add(high - low, low)
+            let value = unit.mul_add(high - low, low);
+            // Rounding may reach what the range excludes.
+            if value == high { low } else { value }
         };
         (0..n).map(|_| draw(self)).collect()
     }
@@ -99,7 +101,8 @@ impl Generator {
     pub fn uniform_f64(&mut self, n: usize, low: f64, high: f64) -> Vec<f64> {
         let draw = |generator: &mut Self| {
             let unit = (generator.next_u64() & ((1 << 53) - 1)) as f64 / (1u64 << 53) as f64;
-            unit.mul_add(high - low, low)
+            let value = unit.mul_add(high - low, low);
+            if value == high { low } else { value }
         };
         (0..n).map(|_| draw(self)).collect()
     }
@@ -238,6 +241,15 @@ mod tests {
             Generator::new(1 << 32 | 5).rand(3),
             Generator::new(5).rand(3)
         );
+    }
+
+    #[test]
+    fn rounding_does_not_reach_the_end() {
+        // torch.empty(2000).uniform_(1000, 1000.0005): eight values, 1000.0005 not among them.
+        let (low, high) = (1000.0, 1000.0005);
+        let values = Generator::new(3).uniform(2000, low, high);
+        assert_eq!(values.iter().filter(|&&v| v == low as f32).count(), 238);
+        assert!(values.iter().all(|&value| value < high as f32));
     }
 
     #[test]

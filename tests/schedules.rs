@@ -1,67 +1,7 @@
-//! The schedules against PyTorch's: learning rates, momentum, refusals.
+//! The schedules where the parity suite does not lead: corners, momentum, refusals.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
-mod common;
-
 use candlelight::prelude::*;
-use common::{Case, Golden};
-
-fn schedule(case: &Case) -> Box<dyn Schedule> {
-    let base_lr = case.f64("base_lr");
-    let anneal_strategy = match case.str("anneal_strategy") {
-        Some("linear") => AnnealStrategy::Linear,
-        _ => AnnealStrategy::Cos,
-    };
-    match case.op.as_str() {
-        "StepLR" => Box::new(
-            StepLr::builder(base_lr, case.usize("step_size"))
-                .gamma(case.f64("gamma"))
-                .build()
-                .unwrap(),
-        ),
-        "MultiStepLR" => {
-            let milestones = case.args["milestones"].as_array().unwrap();
-            let milestones = milestones.iter().map(|m| m.as_u64().unwrap() as usize);
-            Box::new(
-                MultiStepLr::builder(base_lr, Vec::from_iter(milestones))
-                    .gamma(case.f64("gamma"))
-                    .build()
-                    .unwrap(),
-            )
-        }
-        "ExponentialLR" => Box::new(
-            ExponentialLr::builder(base_lr, case.f64("gamma"))
-                .build()
-                .unwrap(),
-        ),
-        "CosineAnnealingLR" => Box::new(
-            CosineAnnealingLr::builder(base_lr, case.usize("T_max"))
-                .eta_min(case.f64("eta_min"))
-                .build()
-                .unwrap(),
-        ),
-        "LinearLR" => Box::new(
-            LinearLr::builder(base_lr)
-                .start_factor(case.f64("start_factor"))
-                .end_factor(case.f64("end_factor"))
-                .total_iters(case.usize("total_iters"))
-                .build()
-                .unwrap(),
-        ),
-        "OneCycleLR" => Box::new(
-            OneCycleLr::builder(case.f64("max_lr"), case.usize("total_steps"))
-                .pct_start(case.f64("pct_start"))
-                .anneal_strategy(anneal_strategy)
-                .div_factor(case.f64("div_factor"))
-                .final_div_factor(case.f64("final_div_factor"))
-                .three_phase(case.bool("three_phase"))
-                .cycle_momentum(case.bool("cycle_momentum"))
-                .build()
-                .unwrap(),
-        ),
-        other => panic!("{other} is not known"),
-    }
-}
 
 /// The optimizer's learning rate and momentum in each epoch.
 fn run(
@@ -97,18 +37,6 @@ fn same(what: &str, got: &[f64], expected: &[f64]) {
             "{what}: epoch {i} is {got}, expected {expected}"
         );
     }
-}
-
-#[test]
-fn the_learning_rates_are_pytorchs() {
-    let golden = Golden::read("schedulers");
-    for case in &golden.cases {
-        let expected = golden.get(case, "lr").to_vec1::<f64>().unwrap();
-        let (rates, momenta) = run(schedule(case).as_mut(), &mut sgd(), expected.len());
-        same(&case.to_string(), &rates, &expected);
-        assert!(momenta.iter().all(|momentum| *momentum == 0.9));
-    }
-    assert_eq!(golden.cases.len(), 36);
 }
 
 /// What PyTorch 2.15 gives where the cases do not lead.

@@ -14,6 +14,7 @@ mod im2col;
 pub(crate) mod linear;
 pub(crate) mod max_pool2d;
 mod memory;
+pub(crate) mod pad2d;
 pub(crate) mod relu;
 pub(crate) mod rms_prop;
 pub(crate) mod sgd;
