@@ -110,6 +110,18 @@ pub enum Error {
         cure: String,
     },
 
+    /// No mirror gave a file.
+    #[error(
+        "{}: cannot be downloaded ({}); check the connection, name another mirror with mirrors, or put the file there by hand",
+        path.display(), failures.join("; ")
+    )]
+    Download {
+        /// The file.
+        path: PathBuf,
+        /// Each address that was tried, and why it failed.
+        failures: Vec<String>,
+    },
+
     /// A file cannot be read or written.
     #[error("{}: {source}; check the path, the permissions and the free space", path.display())]
     Io {
