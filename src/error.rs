@@ -160,6 +160,17 @@ pub enum Error {
         what: &'static str,
     },
 
+    /// A data set panicked while a batch was prepared.
+    #[error(
+        "DataLoader: the data set panicked in batch {batch} ({message}); make its get return an error instead"
+    )]
+    DatasetPanicked {
+        /// The batch's number in its pass, from 0.
+        batch: usize,
+        /// What the panic said.
+        message: String,
+    },
+
     /// The device that was asked for cannot be had.
     #[error("device {device}: {problem}")]
     NoDevice {
