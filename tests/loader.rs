@@ -4,7 +4,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use candlelight::Error;
 use candlelight::candle_core::bail;
@@ -215,17 +215,15 @@ fn counted(n: usize) -> (Arc<AtomicUsize>, Made<impl Fn(usize) -> Result<f32>>) 
     (count, data)
 }
 
-/// What `count` is once it no longer changes.
-fn settled(count: &AtomicUsize) -> usize {
-    let mut last = count.load(Ordering::SeqCst);
-    loop {
-        std::thread::sleep(Duration::from_millis(100));
-        let now = count.load(Ordering::SeqCst);
-        if now == last {
-            return now;
-        }
-        last = now;
+/// Waits until so much is counted, and finds that it stays so.
+fn assert_settles(count: &AtomicUsize, expected: usize, what: &str) {
+    let count = || count.load(Ordering::SeqCst);
+    let start = Instant::now();
+    while count() < expected && start.elapsed() < Duration::from_secs(20) {
+        std::thread::sleep(Duration::from_millis(1));
     }
+    std::thread::sleep(Duration::from_millis(50));
+    assert_eq!(count(), expected, "{what}");
 }
 
 #[test]
@@ -240,11 +238,8 @@ fn workers_prepare_so_much_ahead_and_no_more() {
         for taken in 1..4 {
             batches.next().unwrap().unwrap();
             // The workers whose turn it was go on by one batch for each that was taken.
-            assert_eq!(
-                settled(&count),
-                workers * factor + taken,
-                "{workers} × {factor}"
-            );
+            let what = format!("{workers} × {factor}");
+            assert_settles(&count, workers * factor + taken, &what);
         }
     }
 }

@@ -8,12 +8,14 @@ use super::progress::DownloadProgress;
 use super::{MnistKind, Resource};
 use crate::Result;
 
+pub(super) type Callback = Arc<dyn Fn(&DownloadProgress) + Send + Sync>;
+
 /// Where to download, and how.
 #[derive(Clone)]
 pub(super) struct Download {
     pub mirrors: Vec<String>,
     pub timeout: Duration,
-    pub on_progress: Option<Arc<dyn Fn(&DownloadProgress) + Send + Sync>>,
+    pub on_progress: Option<Callback>,
 }
 
 impl Download {
@@ -128,7 +130,7 @@ mod transfer {
             let mut failures = Vec::new();
             for mirror in &self.mirrors {
                 let url = format!("{}/{file}", mirror.trim_end_matches('/'));
-                match self.from_mirror(&url, &file, resource, &mut part) {
+                match self.complete(&url, &file, resource, &mut part) {
                     Ok(()) => {
                         part.sync_all().map_err(io)?;
                         return fs::rename(&part_path, &path).map_err(io);
@@ -146,7 +148,7 @@ mod transfer {
         }
 
         /// Completes `part` from one mirror: goes on where it ends for as long as that leads further.
-        fn from_mirror(
+        fn complete(
             &self,
             url: &str,
             file: &str,
