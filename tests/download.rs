@@ -304,10 +304,17 @@ fn every_mirror_is_named_where_all_fail() {
         images_answered(&[Answer::Endless]),
     ];
     let gone = TcpPort::closed();
+    // TLS is spoken to a server that does not.
+    let tls = servers[0].url.replace("http:", "https:");
     let folder = Folder::new("all");
     let error = folder
         .builder(&[])
-        .mirrors(servers.iter().map(|server| &server.url).chain([&gone.0]))
+        .mirrors(
+            servers
+                .iter()
+                .map(|server| &server.url)
+                .chain([&gone.0, &tls]),
+        )
         .build()
         .unwrap_err();
     let Error::Download { failures, .. } = &error else {
@@ -320,6 +327,7 @@ fn every_mirror_is_named_where_all_fail() {
         "the connection ended after 10 of",
         "far too large",
         "refused",
+        "https://127.0.0.1:",
     ];
     assert_eq!(failures.len(), reasons.len());
     for (failure, reason) in failures.iter().zip(reasons) {

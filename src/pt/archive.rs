@@ -104,8 +104,8 @@ fn zipped(bytes: &[u8]) -> Result<Archive, Problem> {
         .collect();
     let prefix = names
         .iter()
-        .find_map(|name| name.strip_suffix("data.pkl"))
-        .filter(|prefix| prefix.matches('/').count() == 1)
+        .filter_map(|name| name.strip_suffix("data.pkl"))
+        .find(|prefix| prefix.matches('/').count() == 1)
         .ok_or("a zip archive without data.pkl, so not a file of torch.save")?;
 
     // PyTorch compresses nothing: entries that hold more than the file hold some bytes twice.

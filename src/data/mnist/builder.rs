@@ -31,15 +31,15 @@ use crate::{Error, Result};
 /// # Which files are read
 ///
 /// `MNIST/raw/NAME.gz` where there is one, else the unpacked `MNIST/raw/NAME`; where `raw` has neither
-/// of the set's files, `MNIST/processed/training.pt` or `test.pt`, which torchvision wrote until
-/// version 0.9 and which are then not downloaded anew.
+/// of the set's files, `MNIST/processed/training.pt` or `test.pt`, which earlier versions of torchvision
+/// wrote; then nothing is downloaded.
 ///
 /// # Differences from PyTorch
 ///
 /// Without a transform an item is a tensor, not an image ([`MnistLike::image`] gives that). A file's
 /// content is checked every time: its MD5 where that is known (all of MNIST's), else its form.
 /// torchvision prefers `processed` to `raw`, takes any file that is there for the right one, and
-/// unpacks what it downloaded; a folder filled here serves torchvision, which then unpacks it.
+/// unpacks what it downloaded; with its `download=True` it unpacks what was downloaded here, too.
 ///
 /// # Example
 ///

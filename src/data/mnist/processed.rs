@@ -1,4 +1,4 @@
-//! The files in `processed`, in which torchvision kept its data sets until version 0.9: a pair of
+//! The files in `processed`, in which earlier versions of torchvision kept their data sets: a pair of
 //! tensors, saved with `torch.save`.
 
 use std::path::Path;
