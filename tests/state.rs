@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use candlelight::candle_core::DType;
@@ -156,6 +156,39 @@ fn a_run_that_stops_goes_on_as_if_it_had_not() {
             );
         }
     }
+}
+
+/// Loaders that draw from generators of their own, and prepare batches ahead.
+#[test]
+fn the_loaders_generators_go_on_too() {
+    let _turn = turn();
+    let folder = folder();
+    let own = |seed| {
+        DataLoader::builder(images())
+            .batch_size(64)
+            .shuffle(true)
+            .num_workers(2)
+            .generator(Arc::new(Mutex::new(Generator::new(seed))))
+            .build()
+            .unwrap()
+    };
+    let path = folder.path().join("run");
+    let (whole, mut trainer) = run("Adam", 3, &folder.path().join("whole"), 1);
+    let expected = trainer.fit(&own(5), Some(&own(6))).unwrap();
+    run("Adam", 1, &path, 1)
+        .1
+        .fit(&own(5), Some(&own(6)))
+        .unwrap();
+
+    let (net, mut trainer) = run("Adam", 3, &path, 2);
+    trainer.resume(&path).unwrap();
+    let history = trainer.fit(&own(7), Some(&own(8))).unwrap();
+    assert_eq!(numbers(&history), numbers(&expected));
+    assert_eq!(bits(&net), bits(&whole));
+
+    trainer.resume(&path).unwrap();
+    let error = trainer.fit(&loader(), None).unwrap_err().to_string();
+    assert!(error.starts_with("Checkpoint: a loader has a generator of its own only here"));
 }
 
 #[test]

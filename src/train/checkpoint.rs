@@ -3,10 +3,12 @@
 mod records;
 
 use std::path::Path;
+use std::sync::PoisonError;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 
 use super::History;
+use crate::data::DataLoader;
 use crate::nn::Network;
 use crate::optim::Optimizer;
 use crate::optim::schedule::Schedule;
@@ -15,9 +17,15 @@ use crate::state::{self, StateDict};
 use crate::{Error, Result};
 
 const FORMAT: &str = "candlelight checkpoint 1";
+/// The entries of the global generator and of the loaders'.
+const GENERATORS: [&str; 3] = [
+    "generator",
+    "train_loader.generator",
+    "test_loader.generator",
+];
 
 /// All that a training run needs to go on, to the last bit, as if it had never stopped: parameters,
-/// optimizer, schedule, epoch, the global generator, and the history so far.
+/// optimizer, schedule, epoch, the global generator and the loaders' own, and the history so far.
 ///
 /// A [`Trainer`](super::Trainer) writes one after each epoch where
 /// [`checkpoint`](super::TrainerBuilder::checkpoint) names a file, and goes on from it with
@@ -61,6 +69,8 @@ pub struct Checkpoint {
     pub epoch: usize,
     /// The global generator.
     pub generator: Generator,
+    /// The own generators of the loaders for training and for the test, where they have one.
+    pub loaders: [Option<Generator>; 2],
     /// Loss and accuracy so far.
     pub history: History,
 }
@@ -82,6 +92,7 @@ impl Checkpoint {
             schedule: schedule.map(Schedule::state_dict).transpose()?,
             epoch: 0,
             generator: with_global(|generator| generator.clone()),
+            loaders: [None, None],
             history: History::default(),
         })
     }
@@ -89,6 +100,15 @@ impl Checkpoint {
     /// Sets how many epochs are done.
     pub fn epoch(mut self, epoch: usize) -> Self {
         self.epoch = epoch;
+        self
+    }
+
+    /// Takes along the loaders' own generators; a loader that draws from the global one has none.
+    pub fn loaders(mut self, train: &DataLoader, test: Option<&DataLoader>) -> Self {
+        self.loaders = [Some(train), test].map(|loader| {
+            let own = loader?.generator()?;
+            Some(own.lock().unwrap_or_else(PoisonError::into_inner).clone())
+        });
         self
     }
 
@@ -158,6 +178,58 @@ impl Checkpoint {
         Ok(())
     }
 
+    /// Gives the loaders' own generators their state back.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WrongState`] where only the loader, or only the checkpoint, has a generator of its own.
+    /// Then nothing has changed.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::sync::{Arc, Mutex};
+    /// use candlelight::prelude::*;
+    ///
+    /// # fn main() -> Result<()> {
+    /// let net = Net::new(var_builder(DType::F32, &Device::Cpu))?;
+    /// let sgd = Sgd::builder(net.parameters(), 0.1).build()?;
+    /// let test = Mnist::builder("data").train(false).build()?;
+    /// let loader = DataLoader::builder(test)
+    ///     .batch_size(1000)
+    ///     .shuffle(true)
+    ///     .generator(Arc::new(Mutex::new(Generator::new(1))))
+    ///     .build()?;
+    /// let checkpoint = Checkpoint::new(&net, &sgd, None)?.loaders(&loader, None);
+    /// let order = loader.iter()?.order().to_vec();
+    /// checkpoint.restore_loaders(&loader, None)?;
+    /// assert_eq!(loader.iter()?.order(), order);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn restore_loaders(&self, train: &DataLoader, test: Option<&DataLoader>) -> Result<()> {
+        let pairs = [Some(train), test].into_iter().zip(&self.loaders);
+        let pairs: Vec<_> = pairs
+            .filter_map(|(loader, saved)| Some((loader?.generator(), saved)))
+            .collect();
+        if pairs
+            .iter()
+            .any(|(own, saved)| own.is_some() != saved.is_some())
+        {
+            return Err(Error::WrongState {
+                owner: "Checkpoint".into(),
+                problem: "a loader has a generator of its own only here, or only there".into(),
+                cure: "give the loaders the generators that the saved run's had",
+            });
+        }
+        for (own, saved) in pairs {
+            if let (Some(own), Some(saved)) = (own, saved) {
+                *own.lock().unwrap_or_else(PoisonError::into_inner) = saved.clone();
+            }
+        }
+        Ok(())
+    }
+
     /// Writes it as a safetensors file.
     ///
     /// The file is written beside `path`, flushed to the disk and renamed: whenever the process is
@@ -174,8 +246,13 @@ impl Checkpoint {
             all.extend("schedule.", schedule);
         }
         all.insert_number("epoch", self.epoch as f64)?;
-        let generator = self.generator.get_state();
-        all.insert("generator", Tensor::new(generator, &Device::Cpu)?);
+        let [train, test] = &self.loaders;
+        let generators = [Some(&self.generator), train.as_ref(), test.as_ref()];
+        for (name, generator) in GENERATORS.into_iter().zip(generators) {
+            if let Some(generator) = generator {
+                all.insert(name, Tensor::new(generator.get_state(), &Device::Cpu)?);
+            }
+        }
         all.extend("history.", &records::to_state(&self.history)?);
         state::write(path.as_ref(), &all, FORMAT)
     }
@@ -217,23 +294,27 @@ impl Checkpoint {
             let problem = format!("a checkpoint whose {what} is missing or damaged");
             corrupt(&problem, "go on from another")
         };
-        let epoch = all.number("epoch").ok_or_else(|| incomplete("epoch"))?;
-        let bytes = all
-            .get("generator")
-            .filter(|bytes| bytes.dtype() == DType::U8)
-            .and_then(|bytes| bytes.to_vec1::<u8>().ok())
-            .ok_or_else(|| incomplete("generator"))?;
-        let mut generator = Generator::new(0);
-        generator
-            .set_state(&bytes)
-            .map_err(|_| incomplete("generator"))?;
+        let epoch = all
+            .number("epoch")
+            .filter(|epoch| epoch.fract() == 0.0 && (0.0..=9.0e15).contains(epoch))
+            .ok_or_else(|| incomplete("epoch"))?;
+        let [global, train, test] = GENERATORS.map(|name| {
+            let Some(bytes) = all.get(name) else {
+                return Ok(None);
+            };
+            let mut generator = Generator::new(0);
+            let bytes = bytes.to_vec1::<u8>().map_err(|_| incomplete(name))?;
+            let set = generator.set_state(&bytes);
+            set.map_err(|_| incomplete(name)).map(|()| Some(generator))
+        });
         let schedule = all.below("schedule.");
         Ok(Self {
             net: all.below("net."),
             optimizer: all.below("optimizer."),
             schedule: (!schedule.is_empty()).then_some(schedule),
             epoch: epoch as usize,
-            generator,
+            generator: global?.ok_or_else(|| incomplete("generator"))?,
+            loaders: [train?, test?],
             history: records::from_state(&all.below("history."))
                 .ok_or_else(|| incomplete("history"))?,
         })

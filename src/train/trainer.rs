@@ -63,8 +63,8 @@ pub struct Trainer {
     epochs: usize,
     schedule: Option<Scheduled>,
     checkpoint: Option<PathBuf>,
-    /// The epochs that a checkpoint had behind it, and their history; until the next `fit`.
-    resumed: Option<(usize, History)>,
+    /// What the next `fit` goes on from.
+    resumed: Option<Checkpoint>,
     on_progress: Option<Callback>,
 }
 
@@ -130,7 +130,7 @@ impl Trainer {
         let schedule = self.schedule.as_mut();
         let schedule = schedule.map(|scheduled| &mut *scheduled.schedule as &mut dyn Schedule);
         checkpoint.restore(self.net.as_ref(), self.optimizer.as_mut(), schedule)?;
-        self.resumed = Some((checkpoint.epoch, checkpoint.history));
+        self.resumed = Some(checkpoint);
         Ok(())
     }
 
@@ -144,12 +144,19 @@ impl Trainer {
     ///
     /// [`Error::EmptyDataset`] where a loader has no batch, [`Error::WrongShape`] where the net does
     /// not give (N, classes) or the criterion not one number, [`Error::Io`] where a checkpoint cannot be
-    /// written, and what data set, net, criterion, optimizer and schedule return.
+    /// written, [`Error::WrongState`] where it goes on from a checkpoint whose loaders had other kinds of
+    /// generators, and what data set, net, criterion, optimizer and schedule return.
     pub fn fit(&mut self, train: &DataLoader, test: Option<&DataLoader>) -> Result<History> {
         if train.is_empty() || test.is_some_and(DataLoader::is_empty) {
             return Err(Error::EmptyDataset { what: "Trainer" });
         }
-        let (behind, mut history) = self.resumed.take().unwrap_or_default();
+        let (behind, mut history) = match self.resumed.take() {
+            Some(checkpoint) => {
+                checkpoint.restore_loaders(train, test)?;
+                (checkpoint.epoch, checkpoint.history)
+            }
+            None => Default::default(),
+        };
         for epoch in behind + 1..=self.epochs {
             let mut progress = Progress {
                 epoch,
@@ -165,7 +172,7 @@ impl Trainer {
             }
             self.go_on(Every::Epoch)?;
             history.epochs.push(record);
-            self.write_checkpoint(epoch, &history)?;
+            self.write_checkpoint(epoch, &history, (train, test))?;
             let EpochRecord {
                 test_loss,
                 test_accuracy,
@@ -262,7 +269,12 @@ impl Trainer {
         }
     }
 
-    fn write_checkpoint(&self, epoch: usize, history: &History) -> Result<()> {
+    fn write_checkpoint(
+        &self,
+        epoch: usize,
+        history: &History,
+        (train, test): (&DataLoader, Option<&DataLoader>),
+    ) -> Result<()> {
         let Some(path) = &self.checkpoint else {
             return Ok(());
         };
@@ -270,6 +282,7 @@ impl Trainer {
         let schedule = schedule.map(|scheduled| &*scheduled.schedule as &dyn Schedule);
         Checkpoint::new(self.net.as_ref(), self.optimizer.as_ref(), schedule)?
             .epoch(epoch)
+            .loaders(train, test)
             .history(history.clone())
             .save(path)
     }
