@@ -123,7 +123,7 @@ fn max_pool2d_refuses() {
     for (builder, message) in [
         (
             MaxPool2d::builder(0),
-            "MaxPool2d: kernel_size=(0, 0) must be at least 1",
+            "MaxPool2d: kernel_size=(0, 0) must be at least 1, and so must stride, which is the same unless set",
         ),
         (
             MaxPool2d::builder(2).stride((0, 1)),

@@ -1,0 +1,44 @@
+//! The cross-entropy: loss, gradients, refusals.
+
+use candlelight::prelude::CrossEntropyLoss;
+use serde_json::Value;
+
+use crate::case::{Case, Result};
+use crate::compare::{Answer, answer, close, tolerance};
+use crate::layers::gradients;
+
+pub fn cross_entropy(case: &Case) -> Result<Answer> {
+    let mut names = vec!["x"];
+    // Probabilities have a gradient as well.
+    if case.find("grad_target").is_some() {
+        names.push("target");
+    }
+    let inputs = names.iter().map(|name| case.var(name));
+    let inputs = inputs.collect::<Result<Vec<_>>>()?;
+    let target = match inputs.get(1) {
+        Some(target) => target.as_tensor(),
+        None => case.get("target")?,
+    };
+    let mut builder = CrossEntropyLoss::builder()
+        .ignore_index(case.arg("ignore_index", Value::as_i64)?)
+        .label_smoothing(case.f64("label_smoothing")?);
+    if case.bool("weight")? {
+        builder = builder.weight(case.get("weight")?.clone());
+    }
+    let reduction = case.str("reduction")?.parse();
+    let run = || {
+        let criterion = builder.reduction(reduction?).build()?;
+        criterion.forward(&inputs[0], target)
+    };
+    answer(case, run(), |loss| {
+        let tolerance = tolerance(inputs[0].dtype());
+        let mut error = close("loss", &loss, case.get("loss")?, tolerance)?;
+        let variables: Vec<_> = inputs.iter().collect();
+        let found = gradients(&loss, case.get("grad_loss")?, &variables)?;
+        for (name, found) in names.iter().zip(&found) {
+            let name = format!("grad_{name}");
+            error = error.max(close(&name, found, case.get(&name)?, tolerance)?);
+        }
+        Ok(error)
+    })
+}
