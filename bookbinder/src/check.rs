@@ -9,8 +9,8 @@ use std::fmt;
 use anyhow::Result;
 
 use crate::cells;
-use crate::notebook;
 use crate::project::{Chapter, Project};
+use crate::{notebook, parameters};
 
 /// Something wrong with a chapter.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,7 +51,7 @@ pub fn check(project: &Project) -> Result<Vec<Finding>> {
                 message: error.message,
             });
         }
-        findings.extend(staleness(chapter, &source));
+        findings.extend(staleness(project, chapter, &source));
     }
     findings.extend(links::check(project, &chapters)?);
     findings.extend(
@@ -67,16 +67,21 @@ pub fn check(project: &Project) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-fn staleness(chapter: &Chapter, source: &str) -> Option<Finding> {
-    let message = match notebook::read(&chapter.notebook) {
-        Ok(Some(executed)) if executed.source == cells::hash(source) => return None,
-        Ok(Some(_)) => "its notebook is older than the chapter".to_owned(),
-        Ok(None) => "it has no notebook".to_owned(),
-        Err(error) => format!("{error:#}"),
+fn staleness(project: &Project, chapter: &Chapter, source: &str) -> Option<Finding> {
+    let weave = |what: &str| format!("{what}; run `cargo book weave {}`", chapter.name);
+    let message = match (
+        parameters::expand(project, source),
+        notebook::read(&chapter.notebook),
+    ) {
+        (Ok(source), Ok(Some(executed))) if executed.source == cells::hash(&source) => return None,
+        (Ok(_), Ok(Some(_))) => weave("its notebook is older than the chapter"),
+        (Ok(_), Ok(None)) => weave("it has no notebook"),
+        (Ok(_), Err(error)) => weave(&format!("{error:#}")),
+        (Err(error), _) => format!("{error:#}"),
     };
     Some(Finding {
         chapter: chapter.name.clone(),
         line: 0,
-        message: format!("{message}; run `cargo book weave {}`", chapter.name),
+        message,
     })
 }

@@ -10,6 +10,7 @@ pub mod check;
 pub mod cli;
 pub mod engine;
 pub mod notebook;
+pub mod parameters;
 pub mod preprocess;
 pub mod project;
 pub mod render;

@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use kernel_protocol::Output;
 use nbformat::v4;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::cells::{self, Cell, Segment};
 use crate::project::{Chapter, Project};
@@ -33,6 +33,8 @@ pub struct Stored {
 pub struct Executed {
     /// [`cells::hash`] of the chapter's Markdown when the notebook was written.
     pub source: String,
+    /// [`vectors`] of the machine that the cells ran on.
+    pub vectors: String,
     /// Cells by id.
     pub cells: HashMap<String, Stored>,
 }
@@ -62,14 +64,12 @@ pub fn read(path: &Path) -> Result<Option<Executed>> {
         Ok(_) => bail!("{name} is not a notebook of version 4.5; weave its chapter again"),
         Err(error) => bail!("{name} is not a notebook ({error}); weave its chapter again"),
     };
-    let source = notebook
-        .metadata
-        .additional
-        .get("bookbinder")
-        .and_then(|ours| ours.get("source"))
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned();
+    let ours = notebook.metadata.additional.get("bookbinder");
+    let noted = |name| {
+        let value = ours.and_then(|ours| ours.get(name)?.as_str());
+        value.unwrap_or_default().to_owned()
+    };
+    let (source, vectors) = (noted("source"), noted("vectors"));
     let mut cells = HashMap::new();
     for cell in notebook.cells {
         if let v4::Cell::Code {
@@ -85,10 +85,31 @@ pub fn read(path: &Path) -> Result<Option<Executed>> {
             cells.insert(id.as_str().to_owned(), Stored { code, outputs });
         }
     }
-    Ok(Some(Executed { source, cells }))
+    Ok(Some(Executed {
+        source,
+        vectors,
+        cells,
+    }))
 }
 
-/// The notebook's text: the setup cell, then prose and cells, with what `outputs` has for each id.
+/// Which of the kernels' vectors this machine's processor has. With others, sums are rounded
+/// differently: the last digits of what a cell prints are those of this kind of processor.
+#[must_use]
+pub fn vectors() -> &'static str {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if std::is_x86_feature_detected!("avx512f") {
+            return "avx512f";
+        }
+        if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
+            return "avx2";
+        }
+    }
+    "none"
+}
+
+/// The notebook's text: the setup cell, then prose and cells, with what `outputs` has for each id; they
+/// come from a machine with these [`vectors`].
 ///
 /// # Errors
 ///
@@ -98,6 +119,7 @@ pub fn write(
     chapter: &Chapter,
     source: &str,
     outputs: &HashMap<String, Vec<Output>>,
+    vectors: &str,
 ) -> Result<String> {
     let localised = prose::relink(project, chapter, source);
     let segments = cells::parse(&localised).with_context(|| chapter.name.clone())?;
@@ -133,7 +155,7 @@ pub fn write(
         }
     }
     let notebook = v4::Notebook {
-        metadata: metadata(chapter, source)?,
+        metadata: metadata(chapter, source, vectors)?,
         nbformat: 4,
         nbformat_minor: 5,
         cells: notebook_cells,
@@ -149,7 +171,7 @@ pub fn relink_for_page(project: &Project, chapter: &Chapter, source: &str) -> St
     prose::relink_for_page(project, chapter, source)
 }
 
-fn metadata(chapter: &Chapter, source: &str) -> Result<v4::Metadata> {
+fn metadata(chapter: &Chapter, source: &str, vectors: &str) -> Result<v4::Metadata> {
     Ok(serde_json::from_value(json!({
         "kernelspec": { "display_name": "Rust", "language": "rust", "name": "rust" },
         "language_info": {
@@ -159,7 +181,11 @@ fn metadata(chapter: &Chapter, source: &str) -> Result<v4::Metadata> {
             "codemirror_mode": "rust",
             "pygments_lexer": "rust",
         },
-        "bookbinder": { "chapter": chapter.name, "source": cells::hash(source) },
+        "bookbinder": {
+            "chapter": chapter.name,
+            "source": cells::hash(source),
+            "vectors": vectors,
+        },
     }))?)
 }
 

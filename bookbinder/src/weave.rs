@@ -11,8 +11,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use kernel_protocol::Output;
 
 use crate::cells::{self, Cell, Segment};
-use crate::notebook;
 use crate::project::{Chapter, Project};
+use crate::{notebook, parameters};
 
 pub use kernel::Kernel;
 
@@ -95,8 +95,9 @@ fn one(
     runner: &mut dyn Runner,
     bar: &ProgressBar,
 ) -> Result<Woven> {
-    let source = chapter.read()?;
-    let cells = cells_of(&chapter.name, &source)?;
+    let written = chapter.read()?;
+    let cells = cells_of(&chapter.name, &written)?;
+    let source = parameters::expand(project, &written).context(chapter.name.clone())?;
     // A notebook that cannot be read is written anew.
     let stored = notebook::read(&chapter.notebook).ok().flatten();
     if let (false, Some(stored)) = (all, stored) {
@@ -109,7 +110,7 @@ fn one(
             .collect();
         // The setup cell is among the stored ones.
         if let Some(kept) = kept.filter(|kept| kept.len() + 1 == stored.cells.len()) {
-            save(project, chapter, &source, &kept)?;
+            save(project, chapter, &source, &kept, &stored.vectors)?;
             return Ok(Woven::Prose);
         }
     }
@@ -130,7 +131,7 @@ fn one(
         bar.inc(1);
         outputs.insert(cell.id, ran.outputs);
     }
-    save(project, chapter, &source, &outputs)?;
+    save(project, chapter, &source, &outputs, notebook::vectors())?;
     Ok(Woven::Ran)
 }
 
@@ -169,8 +170,9 @@ fn save(
     chapter: &Chapter,
     source: &str,
     outputs: &HashMap<String, Vec<Output>>,
+    vectors: &str,
 ) -> Result<()> {
-    let text = notebook::write(project, chapter, source, outputs)?;
+    let text = notebook::write(project, chapter, source, outputs, vectors)?;
     let path = &chapter.notebook;
     let beside = path.with_extension("ipynb.part");
     let write = |beside: &Path| {

@@ -15,7 +15,7 @@ fn book() -> (Project, Chapter) {
 
 fn markdown(source: &str) -> Vec<String> {
     let (project, chapter) = book();
-    let text = write(&project, &chapter, source, &HashMap::new()).unwrap();
+    let text = write(&project, &chapter, source, &HashMap::new(), "").unwrap();
     let Ok(nbformat::Notebook::V4(notebook)) = nbformat::parse_notebook(&text) else {
         panic!("not 4.5: {text}");
     };
@@ -51,7 +51,7 @@ fn what_is_written_is_read_again() {
         },
     ];
     let all = HashMap::from([("cell-1".to_owned(), outputs.clone())]);
-    let text = write(&project, &chapter, source, &all).unwrap();
+    let text = write(&project, &chapter, source, &all, "avx2").unwrap();
     let folder = std::env::temp_dir().join(format!("bookbinder-notebook-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let path = folder.join("a.ipynb");
@@ -59,6 +59,7 @@ fn what_is_written_is_read_again() {
     let executed = read(&path).unwrap().unwrap();
     std::fs::remove_dir_all(&folder).unwrap();
     assert_eq!(executed.source, cells::hash(source));
+    assert_eq!(executed.vectors, "avx2");
     let stored = &executed.cells["cell-1"];
     assert_eq!(stored.code, "1 + 1");
     assert_eq!(stored.outputs.len(), 4);
