@@ -1,7 +1,9 @@
 //! Convolution, max pooling, the fully connected layer: values, gradients, refusals.
 
 use candlelight::candle_core::Tensor;
-use candlelight::prelude::{Conv2d, Device, Linear, MaxPool2d, Padding2, Var, VarBuilder, var_builder};
+use candlelight::prelude::{
+    Conv2d, Device, Linear, MaxPool2d, Padding2, Var, VarBuilder, var_builder,
+};
 use serde_json::Value;
 
 use crate::case::{Case, Result, size};
@@ -105,6 +107,12 @@ pub fn max_pool2d(case: &Case) -> Result<Answer> {
         }
         let found = &gradients(&y, case.get("grad_y")?, &[&x])?[0];
         let term = largest(case.get("grad_y")?)?;
-        close_sum("grad_x", found, case.get("grad_x")?, tolerance(x.dtype()), term)
+        close_sum(
+            "grad_x",
+            found,
+            case.get("grad_x")?,
+            tolerance(x.dtype()),
+            term,
+        )
     })
 }

@@ -50,13 +50,7 @@ fn read_mnist() -> Result<Mnist> {
 }
 
 /// Trains the net and compares the losses.
-fn compare(
-    case: &Case,
-    op: &str,
-    net: &Net,
-    order: &[u32],
-    batch_size: usize,
-) -> Result<Answer> {
+fn compare(case: &Case, op: &str, net: &Net, order: &[u32], batch_size: usize) -> Result<Answer> {
     let mnist = mnist()?;
     let criterion = CrossEntropyLoss::builder().build()?;
     let mut optimizer = optimizers::build(op, case, net.parameters())??;

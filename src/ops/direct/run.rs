@@ -27,7 +27,9 @@ pub(in crate::ops) fn forward(
         .map(|g| {
             let weight = &weight[g * out_channels * taps..];
             let order = &layout.order.taps;
-            pack(level, out_channels, taps, |o, k| weight[o * taps + order[k]])
+            pack(level, out_channels, taps, |o, k| {
+                weight[o * taps + order[k]]
+            })
         })
         .collect();
     let start = match bias {
