@@ -8,7 +8,12 @@ pub use candle_nn::var_builder::SimpleBackend;
 pub use image::GrayImage;
 
 pub use crate::compose;
-pub use crate::data::{Batch, DataLoader, Dataset, Mnist, Subset, mean_and_std};
+pub use crate::data::{
+    Batch, DataLoader, Dataset, FashionMnist, KMnist, Mnist, Subset, mean_and_std,
+};
+// What the data sets' names stand for: evcxr writes the types out when a cell keeps one.
+#[doc(no_inline)]
+pub use crate::data::{Digits, Fashion, Kuzushiji, MnistLike};
 pub use crate::loss::CrossEntropyLoss;
 pub use crate::nn::{
     Conv2d, LargeNet, Linear, MaxPool2d, Net, Network, PaddingMode, relu, var_builder,
@@ -25,8 +30,8 @@ pub use crate::random::{Generator, manual_seed};
 pub use crate::size::{Padding2, Size2};
 pub use crate::state::StateDict;
 pub use crate::train::{
-    Confusion, DeviceChoice, EpochRecord, Evaluation, History, Mistake, Progress, StepRecord,
-    Trainer, evaluate, pick_device,
+    Checkpoint, Confusion, DeviceChoice, EpochRecord, Evaluation, Every, History, Mistake,
+    Progress, StepRecord, Trainer, evaluate, pick_device,
 };
 pub use crate::transforms::{Compose, Normalize, ToTensor, Transform};
 pub use crate::{Error, Result};

@@ -33,32 +33,51 @@ impl update::Rule for Rule {
         let momentum = T::from_f64(self.momentum);
         let down = T::from_f64(-self.lr);
         let lerp = Lerp::new(1.0 - self.alpha);
-        // A schedule may take the momentum away, and give it back.
-        let direction = match self.momentum > 0.0 {
-            true => direction,
-            false => &mut [],
+        let decays = self.weight_decay != 0.0;
+        let wanted = |p: T, g: T| match decays {
+            true => sign * g + decay * p,
+            false => sign * g,
         };
-        let each = parameter.iter_mut().zip(gradient).zip(square).enumerate();
-        for (i, ((p, &g), v)) in each {
-            let mut g = sign * g;
-            if self.weight_decay != 0.0 {
-                g += decay * *p;
-            }
+        let mean_square = |v: &mut T, g: T| {
             *v = *v * keep_square + share * g * g;
-            let spread = match mean.get_mut(i) {
-                Some(mean) => {
-                    *mean = lerp.at(*mean, g);
-                    *v - *mean * *mean
+            *v
+        };
+        let variance = |v: &mut T, m: &mut T, g: T| {
+            *m = lerp.at(*m, g);
+            mean_square(v, g) - *m * *m
+        };
+        let straight = |p: &mut T, g: T, spread: T| *p += down * g / (spread.sqrt() + eps);
+        let gliding = |p: &mut T, b: &mut T, g: T, spread: T| {
+            *b = *b * momentum + g / (spread.sqrt() + eps);
+            *p += down * *b;
+        };
+        // A loop for each, so that the compiler can do several elements at once.
+        let each = parameter.iter_mut().zip(gradient).zip(square);
+        // A schedule may take the momentum away, and give it back.
+        match (self.momentum > 0.0, mean.is_empty()) {
+            (false, true) => {
+                for ((p, &g), v) in each {
+                    let g = wanted(*p, g);
+                    straight(p, g, mean_square(v, g));
                 }
-                None => *v,
-            };
-            let denominator = spread.sqrt() + eps;
-            match direction.get_mut(i) {
-                Some(b) => {
-                    *b = *b * momentum + g / denominator;
-                    *p += down * *b;
+            }
+            (false, false) => {
+                for (((p, &g), v), m) in each.zip(mean) {
+                    let g = wanted(*p, g);
+                    straight(p, g, variance(v, m, g));
                 }
-                None => *p += down * g / denominator,
+            }
+            (true, true) => {
+                for (((p, &g), v), b) in each.zip(direction) {
+                    let g = wanted(*p, g);
+                    gliding(p, b, g, mean_square(v, g));
+                }
+            }
+            (true, false) => {
+                for ((((p, &g), v), b), m) in each.zip(direction).zip(mean) {
+                    let g = wanted(*p, g);
+                    gliding(p, b, g, variance(v, m, g));
+                }
             }
         }
     }

@@ -43,7 +43,7 @@ const NAME: &str = "AdamW";
 /// # fn main() -> Result<()> {
 /// let x = Var::new(1f64, &Device::Cpu)?;
 /// let mut adam = AdamW::builder(vec![x.clone()]).lr(0.1).weight_decay(0.5).build()?;
-/// adam.step(&x.affine(0.0, 1.0)?.backward()?)?;
+/// adam.step(&x.mul(&x.zeros_like()?)?.backward()?)?;
 /// assert_eq!(x.to_scalar::<f64>()?, 1.0 - 0.1 * 0.5);
 /// # Ok(())
 /// # }

@@ -126,3 +126,33 @@ pub trait Optimizer {
     /// ```
     fn load_state_dict(&mut self, state: &StateDict) -> Result<()>;
 }
+
+impl<T: Optimizer + ?Sized> Optimizer for Box<T> {
+    fn step(&mut self, gradients: &GradStore) -> Result<()> {
+        (**self).step(gradients)
+    }
+
+    fn lr(&self) -> f64 {
+        (**self).lr()
+    }
+
+    fn set_lr(&mut self, lr: f64) {
+        (**self).set_lr(lr);
+    }
+
+    fn momentum(&self) -> Option<f64> {
+        (**self).momentum()
+    }
+
+    fn set_momentum(&mut self, momentum: f64) -> Result<()> {
+        (**self).set_momentum(momentum)
+    }
+
+    fn state_dict(&self) -> Result<StateDict> {
+        (**self).state_dict()
+    }
+
+    fn load_state_dict(&mut self, state: &StateDict) -> Result<()> {
+        (**self).load_state_dict(state)
+    }
+}

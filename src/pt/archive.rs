@@ -6,6 +6,7 @@
 //! | before 1.6 | five pickles (a magic number, the protocol, the machine, the object, the storages' keys), then each storage: how many elements, the elements |
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io::{Cursor, Read};
 
 use candle_core::DType;
@@ -103,8 +104,8 @@ fn zipped(bytes: &[u8]) -> Result<Archive, Problem> {
         .collect();
     let prefix = names
         .iter()
-        .find_map(|name| name.strip_suffix("data.pkl"))
-        .filter(|prefix| prefix.matches('/').count() == 1)
+        .filter_map(|name| name.strip_suffix("data.pkl"))
+        .find(|prefix| prefix.matches('/').count() == 1)
         .ok_or("a zip archive without data.pkl, so not a file of torch.save")?;
 
     // PyTorch compresses nothing: entries that hold more than the file hold some bytes twice.
@@ -131,9 +132,10 @@ fn zipped(bytes: &[u8]) -> Result<Archive, Problem> {
     let mut storages = HashMap::new();
     for value in named_storages(&pickle) {
         let key = value?.key.to_string();
-        if !storages.contains_key(&key) {
-            let content = read(&format!("{prefix}data/{key}"))?;
-            storages.insert(key, content);
+        // A storage that tensors share is there once.
+        if let Entry::Vacant(entry) = storages.entry(key) {
+            let content = read(&format!("{prefix}data/{}", entry.key()))?;
+            entry.insert(content);
         }
     }
     Ok(Archive { pickle, storages })

@@ -9,6 +9,7 @@
 //! (`_use_new_zipfile_serialization=False`). As with `weights_only=True`, nothing in a file is run.
 
 mod archive;
+mod machine;
 mod pickle;
 mod tensor;
 

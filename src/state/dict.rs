@@ -128,7 +128,8 @@ impl StateDict {
     /// `torch.save(state_dict, path)`.
     ///
     /// The file is written beside `path`, flushed to the disk and renamed: whenever the process is
-    /// killed, `path` holds the old file or the new one, whole.
+    /// killed, `path` holds the old file or the new one, whole. What a kill interrupts stays beside it as
+    /// `.candlelight-….part`.
     ///
     /// # Errors
     ///

@@ -11,7 +11,7 @@ use super::StateDict;
 use crate::{Error, Result};
 
 /// Writes a state, and in the file's metadata what it is.
-pub(super) fn write(path: &Path, state: &StateDict, format: &str) -> Result<()> {
+pub(crate) fn write(path: &Path, state: &StateDict, format: &str) -> Result<()> {
     // candle's own writing panics where a tensor cannot be brought to the CPU.
     let mut entries = Vec::with_capacity(state.len());
     for (name, tensor) in state {
@@ -26,7 +26,7 @@ pub(super) fn write(path: &Path, state: &StateDict, format: &str) -> Result<()> 
 }
 
 /// A state, and what its file says it is.
-pub(super) fn read(path: &Path) -> Result<(StateDict, Option<String>)> {
+pub(crate) fn read(path: &Path) -> Result<(StateDict, Option<String>)> {
     let bytes = fs::read(path).map_err(|source| match source.kind() {
         ErrorKind::NotFound => Error::MissingFile {
             path: path.into(),

@@ -5,4 +5,5 @@ mod file;
 mod reader;
 
 pub use dict::StateDict;
+pub(crate) use file::{read, write};
 pub(crate) use reader::Reader;

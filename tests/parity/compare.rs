@@ -51,8 +51,7 @@ pub fn close_sum(
             continue;
         }
         let difference = (got - expected).abs() / scale;
-        // Not `>`: a NaN must fail.
-        if !(difference <= tolerance) {
+        if difference > tolerance || difference.is_nan() {
             let message = format!(
                 "{what}: element {i} is {got:e}, expected {expected:e}: off by {difference:.1e} of {scale:.1e}"
             );

@@ -107,7 +107,8 @@ impl CosineAnnealingLrBuilder {
         let t_max = self.t_max as f64;
         let cosine = |epoch: usize| (PI * epoch as f64 / t_max).cos();
         // One epoch after each lowest point the quotient below would be of two zeros.
-        let after_lowest = epoch > self.t_max && (epoch - 1 - self.t_max) % self.period() == 0;
+        let after_lowest =
+            epoch > self.t_max && (epoch - 1 - self.t_max).is_multiple_of(self.period());
         if after_lowest {
             lr + (self.base_lr - self.eta_min) * (1.0 - (PI / t_max).cos()) / 2.0
         } else {

@@ -149,3 +149,33 @@ pub trait Schedule {
     /// ```
     fn load_state_dict(&mut self, state: &StateDict) -> Result<()>;
 }
+
+impl<T: Schedule + ?Sized> Schedule for Box<T> {
+    fn lr(&self) -> f64 {
+        (**self).lr()
+    }
+
+    fn last_epoch(&self) -> usize {
+        (**self).last_epoch()
+    }
+
+    fn advance(&mut self) -> Result<()> {
+        (**self).advance()
+    }
+
+    fn apply(&self, optimizer: &mut dyn Optimizer) -> Result<()> {
+        (**self).apply(optimizer)
+    }
+
+    fn step(&mut self, optimizer: &mut dyn Optimizer) -> Result<()> {
+        (**self).step(optimizer)
+    }
+
+    fn state_dict(&self) -> Result<StateDict> {
+        (**self).state_dict()
+    }
+
+    fn load_state_dict(&mut self, state: &StateDict) -> Result<()> {
+        (**self).load_state_dict(state)
+    }
+}
