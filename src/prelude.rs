@@ -16,7 +16,8 @@ pub use crate::data::{
 pub use crate::data::{Digits, Fashion, Kuzushiji, MnistLike};
 pub use crate::loss::CrossEntropyLoss;
 pub use crate::nn::{
-    Conv2d, LargeNet, Linear, MaxPool2d, Net, Network, PaddingMode, relu, var_builder, var_builder_from,
+    Conv2d, LargeNet, Linear, MaxPool2d, Net, Network, PaddingMode, relu, var_builder,
+    var_builder_from,
 };
 pub use crate::optim::schedule::{
     AnnealStrategy, CosineAnnealingLr, ExponentialLr, LinearLr, MultiStepLr, OneCycleLr, Schedule,

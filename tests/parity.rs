@@ -126,7 +126,11 @@ fn main() -> ExitCode {
     println!("cases of {}", folder.display());
     let mut report = Report::new(filters);
     for path in files {
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let name = path
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         let cases = match case::read(&path) {
             Ok(cases) => cases,
             Err(error) => {

@@ -130,7 +130,8 @@ impl Conv2d {
         let mut images = input.reshape(image)?.to_dtype(dtype)?;
         let (before, after) = (geometry.before, geometry.after);
         let nothing = Size2::from(0);
-        if self.options.padding_mode != PaddingMode::Zeros && (before, after) != (nothing, nothing) {
+        if self.options.padding_mode != PaddingMode::Zeros && (before, after) != (nothing, nothing)
+        {
             images = pad2d(&images, self.options.padding_mode, before, after)?;
             (geometry.before, geometry.after) = (nothing, nothing);
         }

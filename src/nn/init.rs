@@ -158,7 +158,8 @@ impl Drawn {
 /// excludes, becomes `lo`.
 fn rounded(values: &Tensor, lo: f64, up: f64, dtype: DType) -> candle_core::Result<Tensor> {
     let values = values.to_dtype(dtype)?;
-    let full = |value: f64| Tensor::full(value as f32, values.shape(), &Device::Cpu)?.to_dtype(dtype);
+    let full =
+        |value: f64| Tensor::full(value as f32, values.shape(), &Device::Cpu)?.to_dtype(dtype);
     values.eq(&full(up)?)?.where_cond(&full(lo)?, &values)
 }
 

@@ -4,9 +4,7 @@
 //! The log-softmax and the gradient are rounded where PyTorch rounds them: where a class is all but
 //! certain, loss and gradient are little more than that rounding.
 
-use candle_core::{
-    CpuStorage, CustomOp1, CustomOp2, DType, Device, Layout, Result, Shape, Tensor,
-};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, DType, Device, Layout, Result, Shape, Tensor};
 
 use super::buffer::{Element, elements, for_float, output, with_elements, zeros};
 use crate::loss::Reduction;
@@ -196,7 +194,10 @@ impl Rule {
             // What flows into each class's −log softmax; then through the softmax.
             let incoming = incoming(target);
             let flow = |share: &f64| T::from_f64(share * incoming);
-            let total = shares.iter().map(flow).fold(T::ZERO, |sum, flow| sum + flow);
+            let total = shares
+                .iter()
+                .map(flow)
+                .fold(T::ZERO, |sum, flow| sum + flow);
             let logs = log_softmax(places.of(target).map(|at| logits[at]));
             for ((log, at), share) in logs.zip(places.of(target)).zip(&shares) {
                 values[at] = log.exp() * total - flow(share);

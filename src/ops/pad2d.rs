@@ -54,7 +54,9 @@ struct Axis {
 
 impl Axis {
     fn new(length: usize, before: usize, after: usize) -> Result<Self> {
-        let padded = length.checked_add(before).and_then(|n| n.checked_add(after));
+        let padded = length
+            .checked_add(before)
+            .and_then(|n| n.checked_add(after));
         match padded {
             Some(padded) if length > 0 => Ok(Self {
                 length,

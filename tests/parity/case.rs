@@ -48,7 +48,10 @@ pub fn read(path: &Path) -> Result<Cases> {
         };
         list.push(Case {
             index,
-            op: fields["op"].as_str().ok_or("a case without op")?.to_string(),
+            op: fields["op"]
+                .as_str()
+                .ok_or("a case without op")?
+                .to_string(),
             args: fields["args"].clone(),
             refusal,
             fields,

@@ -15,12 +15,13 @@ pub enum Answer {
 }
 
 /// How far a layer's or a loss's values may be from PyTorch's, relative to the largest of them. Of the
-/// halves, whose every number is rounded to 1 in 2048 or 1 in 256, the largest may be off by four.
+/// halves, whose every number is rounded to 1 in 2048 or 1 in 256 and in PyTorch more than once, the
+/// largest may be off by eight.
 pub fn tolerance(dtype: DType) -> f64 {
     match dtype {
         DType::F64 => 1e-12,
-        DType::F16 => 4.0 / 2048.0,
-        DType::BF16 => 4.0 / 256.0,
+        DType::F16 => 8.0 / 2048.0,
+        DType::BF16 => 8.0 / 256.0,
         _ => 1e-5,
     }
 }
@@ -50,8 +51,7 @@ pub fn close_sum(
             continue;
         }
         let difference = (got - expected).abs() / scale;
-        // Not `>`: a NaN must fail.
-        if !(difference <= tolerance) {
+        if difference > tolerance || difference.is_nan() {
             let message = format!(
                 "{what}: element {i} is {got:e}, expected {expected:e}: off by {difference:.1e} of {scale:.1e}"
             );

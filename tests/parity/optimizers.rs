@@ -96,16 +96,20 @@ pub fn optimizer(case: &Case) -> Result<Answer> {
     }
     let start = start(case)?;
     let p = Var::from_tensor(&start)?;
-    answer(case, build(&case.op, case, vec![p.clone()])?, |mut optimizer| {
-        let steps = case.fields["steps"].as_u64().ok_or("no steps")?;
-        let mut error = 0f64;
-        for i in 0..steps {
-            step(optimizer.as_mut(), &p, case.get(&format!("grad{i}"))?)?;
-            let name = format!("p{}", i + 1);
-            error = error.max(close(&name, &p, case.get(&name)?, TOLERANCE)?);
-        }
-        Ok(error)
-    })
+    answer(
+        case,
+        build(&case.op, case, vec![p.clone()])?,
+        |mut optimizer| {
+            let steps = case.fields["steps"].as_u64().ok_or("no steps")?;
+            let mut error = 0f64;
+            for i in 0..steps {
+                step(optimizer.as_mut(), &p, case.get(&format!("grad{i}"))?)?;
+                let name = format!("p{}", i + 1);
+                error = error.max(close(&name, &p, case.get(&name)?, TOLERANCE)?);
+            }
+            Ok(error)
+        },
+    )
 }
 
 /// Where the first step began. A file may have for `p0` what the first step led to, the same as `p1`; the

@@ -12,7 +12,10 @@ const WORDS: [(&str, &[&str]); 17] = [
     ("Padding value", &["padding"]),
     ("padding string", &["padding"]),
     ("pad ", &["padding"]),
-    ("at dimension 0, but got weight of size [0", &["out_channels"]),
+    (
+        "at dimension 0, but got weight of size [0",
+        &["out_channels"],
+    ),
     ("channels, but got", &["in_channels"]),
     ("mat1 and mat2 shapes", &["in_features"]),
     ("Target ", &["target"]),

@@ -26,7 +26,14 @@ pub struct Report {
 
 /// As in Rust's own tests: words that a family's name must contain one of. `None` for `--list`.
 pub fn filters(arguments: impl Iterator<Item = String>) -> Option<Vec<String>> {
-    let with_value = ["--skip", "--test-threads", "--color", "--format", "--logfile", "-Z"];
+    let with_value = [
+        "--skip",
+        "--test-threads",
+        "--color",
+        "--format",
+        "--logfile",
+        "-Z",
+    ];
     let mut filters = vec![];
     let mut arguments = arguments;
     while let Some(argument) = arguments.next() {

@@ -28,7 +28,10 @@ fn build(case: &Case) -> Result<candlelight::Result<Box<dyn Schedule>>> {
         }
         "MultiStepLR" => {
             let milestones = case.arg("milestones", |all| {
-                all.as_array()?.iter().map(count).collect::<Option<Vec<_>>>()
+                all.as_array()?
+                    .iter()
+                    .map(count)
+                    .collect::<Option<Vec<_>>>()
             })?;
             let schedule = MultiStepLr::builder(base_lr, milestones);
             boxed(schedule.gamma(case.f64("gamma")?).build())
@@ -46,11 +49,12 @@ fn build(case: &Case) -> Result<candlelight::Result<Box<dyn Schedule>>> {
                 .build(),
         ),
         "OneCycleLR" => {
-            let strategy = case.optional("anneal_strategy", |strategy| match strategy.as_str()? {
-                "cos" => Some(AnnealStrategy::Cos),
-                "linear" => Some(AnnealStrategy::Linear),
-                _ => None,
-            })?;
+            let strategy =
+                case.optional("anneal_strategy", |strategy| match strategy.as_str()? {
+                    "cos" => Some(AnnealStrategy::Cos),
+                    "linear" => Some(AnnealStrategy::Linear),
+                    _ => None,
+                })?;
             let mut schedule = OneCycleLr::builder(case.f64("max_lr")?, case.usize("total_steps")?)
                 .anneal_strategy(strategy.unwrap_or_default())
                 .cycle_momentum(case.bool("cycle_momentum")?)
@@ -80,6 +84,11 @@ pub fn schedule(case: &Case) -> Result<Answer> {
             }
             rates.push(schedule.lr());
         }
-        close("lr", &Tensor::new(rates, &Device::Cpu)?, expected, TOLERANCE)
+        close(
+            "lr",
+            &Tensor::new(rates, &Device::Cpu)?,
+            expected,
+            TOLERANCE,
+        )
     })
 }

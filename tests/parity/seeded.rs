@@ -27,12 +27,20 @@ fn integers(values: impl IntoIterator<Item = usize>) -> Result<Tensor> {
 pub fn rand(case: &Case) -> Result<Answer> {
     let values = generator(case)?.rand(case.usize("n")?);
     let values = Tensor::new(values, &Device::Cpu)?;
-    Ok(Answer::Agrees(equal("values", &values, case.get("values")?)?))
+    Ok(Answer::Agrees(equal(
+        "values",
+        &values,
+        case.get("values")?,
+    )?))
 }
 
 pub fn randperm(case: &Case) -> Result<Answer> {
     let order = integers(generator(case)?.randperm(case.usize("n")?))?;
-    Ok(Answer::Agrees(equal("values", &order, case.get("values")?)?))
+    Ok(Answer::Agrees(equal(
+        "values",
+        &order,
+        case.get("values")?,
+    )?))
 }
 
 pub fn net_init(case: &Case) -> Result<Answer> {

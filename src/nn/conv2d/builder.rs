@@ -161,25 +161,8 @@ impl Conv2dBuilder {
         (self.out_channels, self.in_channels / self.groups, h, w)
     }
 
-    /// Checks each parameter and returns how many inputs one output reads.
+    /// Checks each parameter, in PyTorch's order, and returns how many inputs one output reads.
     fn check(&self) -> Result<usize> {
-        for (name, channels) in [
-            ("in_channels", self.in_channels),
-            ("out_channels", self.out_channels),
-        ] {
-            if channels == 0 {
-                return invalid(LAYER, name, channels, "must be at least 1");
-            }
-        }
-        for (name, size) in [
-            ("kernel_size", self.kernel_size),
-            ("stride", self.stride),
-            ("dilation", self.dilation),
-        ] {
-            if size.has_zero() {
-                return invalid(LAYER, name, size, "must be at least 1");
-            }
-        }
         if self.groups == 0 {
             return invalid(LAYER, "groups", 0, "must be at least 1");
         }
@@ -200,6 +183,23 @@ impl Conv2dBuilder {
                 self.stride
             );
             return invalid(LAYER, "padding", "same", problem);
+        }
+        for (name, channels) in [
+            ("in_channels", self.in_channels),
+            ("out_channels", self.out_channels),
+        ] {
+            if channels == 0 {
+                return invalid(LAYER, name, channels, "must be at least 1");
+            }
+        }
+        for (name, size) in [
+            ("kernel_size", self.kernel_size),
+            ("stride", self.stride),
+            ("dilation", self.dilation),
+        ] {
+            if size.has_zero() {
+                return invalid(LAYER, name, size, "must be at least 1");
+            }
         }
         let fan_in = self
             .kernel_size
