@@ -110,6 +110,18 @@ pub enum Error {
         cure: String,
     },
 
+    /// No mirror gave a file.
+    #[error(
+        "{}: cannot be downloaded ({}); check the connection, name another mirror with mirrors, or put the file there by hand",
+        path.display(), failures.join("; ")
+    )]
+    Download {
+        /// The file.
+        path: PathBuf,
+        /// Each address that was tried, and why it failed.
+        failures: Vec<String>,
+    },
+
     /// A file cannot be read or written.
     #[error("{}: {source}; check the path, the permissions and the free space", path.display())]
     Io {
@@ -117,6 +129,17 @@ pub enum Error {
         path: PathBuf,
         /// What the operating system says.
         source: std::io::Error,
+    },
+
+    /// A saved state does not fit what is to take it.
+    #[error("{owner}: {problem}; {cure}")]
+    WrongState {
+        /// The file it is from, or what was to take it: `Adam`, `StepLr`, …
+        owner: String,
+        /// Which entries are missing, too many, or of another shape or type.
+        problem: String,
+        /// Where a fitting one is to be had.
+        cure: &'static str,
     },
 
     /// There is no such element.
@@ -137,6 +160,17 @@ pub enum Error {
     EmptyDataset {
         /// What needs images.
         what: &'static str,
+    },
+
+    /// A data set panicked while a batch was prepared.
+    #[error(
+        "DataLoader: the data set panicked in batch {batch} ({message}); make its get return an error instead"
+    )]
+    DatasetPanicked {
+        /// The batch's number in its pass, from 0.
+        batch: usize,
+        /// What the panic said.
+        message: String,
     },
 
     /// The device that was asked for cannot be had.

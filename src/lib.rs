@@ -7,9 +7,11 @@
 //! | MNIST and batches | [`data`], [`transforms`] |
 //! | layers and the networks | [`nn`] |
 //! | the loss | [`loss`] |
-//! | the optimizer | [`optim`] |
+//! | the optimizers, the learning rate's schedules | [`optim`], [`optim::schedule`] |
+//! | saved parameters and state | [`state`] |
 //! | the training loop, its history, its metrics | [`train`] |
 //! | pictures | [`plot`] |
+//! | PyTorch's `.pt` files | [`pt`] |
 //! | seeds | [`random`] |
 //! | an int or a pair | [`size`] |
 //!
@@ -44,8 +46,10 @@ mod ops;
 pub mod optim;
 pub mod plot;
 pub mod prelude;
+pub mod pt;
 pub mod random;
 pub mod size;
+pub mod state;
 pub mod train;
 pub mod transforms;
 

@@ -5,23 +5,39 @@ pub use candle_nn::VarBuilder;
 // `VarBuilder` is an alias that mentions it: evcxr writes the type out when a cell keeps one.
 #[doc(no_inline)]
 pub use candle_nn::var_builder::SimpleBackend;
-pub use image::GrayImage;
+pub use image::{GrayImage, RgbImage};
 
 pub use crate::compose;
-pub use crate::data::{Batch, DataLoader, Dataset, Mnist, Subset, mean_and_std};
+pub use crate::data::{
+    Batch, DataLoader, Dataset, FashionMnist, KMnist, Mnist, Subset, mean_and_std,
+};
+// What the data sets' names stand for: evcxr writes the types out when a cell keeps one.
+#[doc(no_inline)]
+pub use crate::data::{Digits, Fashion, Kuzushiji, MnistLike};
 pub use crate::loss::CrossEntropyLoss;
 pub use crate::nn::{
-    Conv2d, LargeNet, Linear, MaxPool2d, Net, Network, relu, var_builder, var_builder_from,
+    Conv2d, LargeNet, Linear, MaxPool2d, Net, Network, PaddingMode, relu, var_builder,
+    var_builder_from,
 };
-pub use crate::optim::{Optimizer, Sgd};
+pub use crate::optim::schedule::{
+    AnnealStrategy, CosineAnnealingLr, ExponentialLr, LinearLr, MultiStepLr, OneCycleLr, Schedule,
+    StepLr,
+};
+pub use crate::optim::{Adagrad, Adam, AdamW, Optimizer, RmsProp, Sgd};
 pub use crate::plot::{self, Figure, ImageTile};
+pub use crate::pt::load_pt;
 pub use crate::random::{Generator, manual_seed};
 pub use crate::size::{Padding2, Size2};
+pub use crate::state::StateDict;
 pub use crate::train::{
-    Confusion, DeviceChoice, EpochRecord, Evaluation, History, Mistake, Progress, StepRecord,
-    Trainer, evaluate, pick_device,
+    Checkpoint, Confusion, DeviceChoice, EpochRecord, Evaluation, Every, History, Mistake,
+    Progress, StepRecord, Trainer, evaluate, pick_device,
 };
-pub use crate::transforms::{Compose, Normalize, ToTensor, Transform};
+pub use crate::transforms::{
+    CenterCrop, Compose, Degrees, ErasingValue, Fill, InterpolationMode, Lambda, Normalize, Pad,
+    PadMode, Padding4, RandomAffine, RandomCrop, RandomErasing, RandomHorizontalFlip,
+    RandomRotation, Resize, Shear, ToTensor, Transform,
+};
 pub use crate::{Error, Result};
 
 /// Keeps evcxr from compiling a cell twice.

@@ -6,9 +6,17 @@
 //! There is one global generator, as in PyTorch. [`manual_seed`] seeds it;
 //! [`var_builder`](crate::nn::var_builder) draws a network's first weights from it.
 
+mod draws;
+mod normal;
+mod state;
+mod twister;
+
+pub use state::{get_rng_state, set_rng_state};
+
+use std::cell::RefCell;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rand_mt::Mt;
+use twister::Twister;
 
 /// A generator with its own state. Equivalent of `torch.Generator()` on the CPU.
 ///
@@ -27,8 +35,10 @@ use rand_mt::Mt;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Generator {
-    twister: Mt,
+    twister: Twister,
     seed: u64,
+    /// The second of two normal numbers, which waits for the next call.
+    next_normal: Option<f64>,
 }
 
 impl Generator {
@@ -37,8 +47,9 @@ impl Generator {
     /// As in PyTorch, the twister is seeded with the lower 32 bits of `seed`.
     pub fn new(seed: u64) -> Self {
         Self {
-            twister: Mt::new(seed as u32),
+            twister: Twister::new(seed as u32),
             seed,
+            next_normal: None,
         }
     }
 
@@ -79,7 +90,9 @@ impl Generator {
         let draw = |generator: &mut Self| {
             let unit = (generator.next_u32() & ((1 << 24) - 1)) as f32 / (1 << 24) as f32;
             // One rounding, as on PyTorch's processors.
-            unit.mul_add(high - low, low)
+            let value = unit.mul_add(high - low, low);
+            // Rounding may reach what the range excludes.
+            if value == high { low } else { value }
         };
         (0..n).map(|_| draw(self)).collect()
     }
@@ -91,7 +104,8 @@ impl Generator {
     pub fn uniform_f64(&mut self, n: usize, low: f64, high: f64) -> Vec<f64> {
         let draw = |generator: &mut Self| {
             let unit = (generator.next_u64() & ((1 << 53) - 1)) as f64 / (1u64 << 53) as f64;
-            unit.mul_add(high - low, low)
+            let value = unit.mul_add(high - low, low);
+            if value == high { low } else { value }
         };
         (0..n).map(|_| draw(self)).collect()
     }
@@ -137,6 +151,12 @@ const DEFAULT_SEED: u64 = 67_280_421_310_721;
 
 static GLOBAL: Mutex<Option<Generator>> = Mutex::new(None);
 
+thread_local! {
+    /// A loader's worker has one of its own, as PyTorch's worker processes have: what it draws must not
+    /// depend on which worker comes first.
+    static WORKERS: RefCell<Option<Generator>> = const { RefCell::new(None) };
+}
+
 fn global() -> MutexGuard<'static, Option<Generator>> {
     // A generator has no half-changed state worth refusing: go on after a panic elsewhere.
     GLOBAL.lock().unwrap_or_else(PoisonError::into_inner)
@@ -146,7 +166,7 @@ fn global() -> MutexGuard<'static, Option<Generator>> {
 ///
 /// # Differences from PyTorch
 ///
-/// It seeds the CPU's generator alone. Before the first call the global generator starts from a
+/// It seeds the CPU's generator alone; in a worker of a `DataLoader`, that worker's, as in PyTorch. Before the first call the global generator starts from a
 /// fixed seed, as PyTorch's does.
 ///
 /// # Example
@@ -160,12 +180,23 @@ fn global() -> MutexGuard<'static, Option<Generator>> {
 /// assert_eq!(first, rand(4));
 /// ```
 pub fn manual_seed(seed: u64) {
-    *global() = Some(Generator::new(seed));
+    WORKERS.with_borrow_mut(|own| match own {
+        Some(own) => *own = Generator::new(seed),
+        None => *global() = Some(Generator::new(seed)),
+    });
+}
+
+/// Gives this thread, a loader's worker, a generator of its own in the global one's place.
+pub(crate) fn seed_this_thread(seed: u64) {
+    WORKERS.set(Some(Generator::new(seed)));
 }
 
 /// Draws from the global generator, which `draw` must not ask for again: that would wait for itself.
 pub(crate) fn with_global<T>(draw: impl FnOnce(&mut Generator) -> T) -> T {
-    draw(global().get_or_insert_with(|| Generator::new(DEFAULT_SEED)))
+    WORKERS.with_borrow_mut(|own| match own {
+        Some(own) => draw(own),
+        None => draw(global().get_or_insert_with(|| Generator::new(DEFAULT_SEED))),
+    })
 }
 
 /// `n` numbers from the global generator, uniform in [0, 1). Equivalent of `torch.rand(n)`.
@@ -230,6 +261,15 @@ mod tests {
             Generator::new(1 << 32 | 5).rand(3),
             Generator::new(5).rand(3)
         );
+    }
+
+    #[test]
+    fn rounding_does_not_reach_the_end() {
+        // torch.empty(2000).uniform_(1000, 1000.0005): eight values, 1000.0005 not among them.
+        let (low, high) = (1000.0, 1000.0005);
+        let values = Generator::new(3).uniform(2000, low, high);
+        assert_eq!(values.iter().filter(|&&v| v == low as f32).count(), 238);
+        assert!(values.iter().all(|&value| value < high as f32));
     }
 
     #[test]

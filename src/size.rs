@@ -1,6 +1,10 @@
 //! An int or a pair; the arithmetic of output sizes, in one place.
 
 use std::fmt;
+use std::str::FromStr;
+
+use crate::error::invalid;
+use crate::{Error, Result};
 
 /// Rows and columns: what PyTorch takes as an int or a pair.
 ///
@@ -65,7 +69,7 @@ impl fmt::Display for Size2 {
     }
 }
 
-/// Zeros around an image: PyTorch's `padding` of a convolution.
+/// How much is put around an image: PyTorch's `padding` of a convolution.
 ///
 /// An int or a pair is put on both sides of the axis. `Valid` is none; `Same` is what keeps the
 /// size of the output that of the input, at stride 1: `dilation·(kernel_size − 1)` along each axis,
@@ -76,8 +80,9 @@ impl fmt::Display for Size2 {
 /// ```
 /// use candlelight::prelude::*;
 ///
-/// assert_eq!(Padding2::from(1), Padding2::Zeros(Size2 { h: 1, w: 1 }));
-/// assert_eq!(Padding2::from((1, 2)), Padding2::Zeros(Size2 { h: 1, w: 2 }));
+/// assert_eq!(Padding2::from(1), Padding2::Each(Size2 { h: 1, w: 1 }));
+/// assert_eq!(Padding2::from((1, 2)), Padding2::Each(Size2 { h: 1, w: 2 }));
+/// assert_eq!("same".parse::<Padding2>()?, Padding2::Same);
 /// let conv = Conv2d::builder(1, 1, 4).padding(Padding2::Same).build(var_builder(DType::F32, &Device::Cpu))?;
 /// assert_eq!(conv.output_size((28, 28))?, (28, 28));
 /// # Ok::<(), candlelight::Error>(())
@@ -85,7 +90,7 @@ impl fmt::Display for Size2 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Padding2 {
     /// So many rows and columns on each side.
-    Zeros(Size2),
+    Each(Size2),
     /// As many as keep the size.
     Same,
     /// None.
@@ -94,7 +99,32 @@ pub enum Padding2 {
 
 impl<T: Into<Size2>> From<T> for Padding2 {
     fn from(size: T) -> Self {
-        Self::Zeros(size.into())
+        Self::Each(size.into())
+    }
+}
+
+impl FromStr for Padding2 {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "same" => Ok(Self::Same),
+            "valid" => Ok(Self::Valid),
+            other => {
+                let problem = "is not known; choose same, valid, or a number of rows and columns";
+                invalid("Conv2d", "padding", other, problem)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Padding2 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Each(size) => size.fmt(f),
+            Self::Same => f.write_str("same"),
+            Self::Valid => f.write_str("valid"),
+        }
     }
 }
 

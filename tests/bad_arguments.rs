@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 use candlelight::candle_core::Tensor;
+use candlelight::nn::Conv2dBuilder;
 use candlelight::prelude::*;
 
 fn vb() -> VarBuilder<'static> {
@@ -91,12 +92,55 @@ fn conv2d_refuses_inputs() {
 }
 
 #[test]
+fn conv2d_refuses_padding_that_the_image_cannot_fill() {
+    let image = zeros(&[1, 3, 4]);
+    let message = |builder: Conv2dBuilder| {
+        let conv = builder.build(vb()).unwrap();
+        let error = conv.forward(&image).unwrap_err().to_string();
+        assert_eq!(conv.output_size((3, 4)).unwrap_err().to_string(), error);
+        error
+    };
+    let conv = |mode| Conv2d::builder(1, 1, 1).padding_mode(mode);
+    assert_eq!(
+        message(conv(PaddingMode::Reflect).padding((3, 0))),
+        "Conv2d: padding=(3, 0) must be less than the input's (3, 4) with padding_mode=reflect; \
+         use less padding, a larger image, or padding_mode=replicate"
+    );
+    assert_eq!(
+        message(conv(PaddingMode::Circular).padding((0, 5))),
+        "Conv2d: padding=(0, 5) must be at most the input's (3, 4) with padding_mode=circular; \
+         use less padding, a larger image, or padding_mode=replicate"
+    );
+    let same = Conv2d::builder(1, 1, 8).padding(Padding2::Same);
+    assert_eq!(
+        message(same.padding_mode(PaddingMode::Reflect)),
+        "Conv2d: padding=same is (4, 4) here and must be less than the input's (3, 4) with padding_mode=reflect; \
+         use less padding, a larger image, or padding_mode=replicate"
+    );
+    // As much as there can be.
+    for (mode, padding) in [
+        (PaddingMode::Reflect, (2, 3)),
+        (PaddingMode::Circular, (3, 4)),
+        (PaddingMode::Replicate, (9, 9)),
+    ] {
+        let conv = conv(mode).padding(padding).build(vb()).unwrap();
+        assert!(conv.forward(&image).is_ok());
+        assert_eq!(
+            conv.forward(&zeros(&[0, 1, 3, 4])).unwrap().dim(0).unwrap(),
+            0
+        );
+    }
+}
+
+#[test]
 fn no_padding_is_too_large_to_answer() {
     for padding in [1 << 21, 1 << 40, usize::MAX] {
         for stride in [1, 3] {
-            let builder = Conv2d::builder(1, 1, 1).padding(padding).stride(stride);
-            let conv = builder.build(vb()).unwrap();
-            assert!(conv.forward(&zeros(&[1, 4, 4])).is_err());
+            for mode in [PaddingMode::Zeros, PaddingMode::Replicate] {
+                let builder = Conv2d::builder(1, 1, 1).padding(padding).stride(stride);
+                let conv = builder.padding_mode(mode).build(vb()).unwrap();
+                assert!(conv.forward(&zeros(&[1, 4, 4])).is_err());
+            }
         }
     }
 }
@@ -123,7 +167,7 @@ fn max_pool2d_refuses() {
     for (builder, message) in [
         (
             MaxPool2d::builder(0),
-            "MaxPool2d: kernel_size=(0, 0) must be at least 1",
+            "MaxPool2d: kernel_size=(0, 0) must be at least 1, and so must stride, which is the same unless set",
         ),
         (
             MaxPool2d::builder(2).stride((0, 1)),
@@ -149,13 +193,7 @@ fn max_pool2d_refuses() {
 
 #[test]
 fn linear_refuses() {
-    for builder in [
-        Linear::builder(0, 1),
-        Linear::builder(1, 0),
-        Linear::builder(usize::MAX, 2),
-    ] {
-        assert!(builder.build(vb()).is_err());
-    }
+    assert!(Linear::builder(usize::MAX, 2).build(vb()).is_err());
     let fc = Linear::builder(4, 2).build(vb()).unwrap();
     assert!(fc.forward(&zeros(&[])).is_err());
     assert!(fc.forward(&zeros(&[3, 5])).is_err());
@@ -188,10 +226,19 @@ fn cross_entropy_refuses() {
         .build()
         .unwrap();
     assert!(weighted.forward(&zeros(&[1, 10]), &indices(&[0])).is_err());
-    for smoothing in [-0.1, 1.1, f64::NAN] {
-        let builder = CrossEntropyLoss::builder().label_smoothing(smoothing);
-        assert!(builder.build().is_err());
-    }
+    let smoothing = CrossEntropyLoss::builder().label_smoothing(1.1);
+    assert_eq!(
+        smoothing.build().unwrap_err().to_string(),
+        "CrossEntropyLoss: label_smoothing=1.1 must be at most 1"
+    );
+    let ignoring = CrossEntropyLoss::builder().ignore_index(3).build().unwrap();
+    assert_eq!(
+        ignoring
+            .forward(&zeros(&[1, 10]), &zeros(&[1, 10]))
+            .unwrap_err()
+            .to_string(),
+        "CrossEntropyLoss: ignore_index=3 does not go with targets that are probabilities; leave it out, or give class indices"
+    );
 }
 
 #[test]

@@ -242,12 +242,151 @@ fn a_corrupt_file_is_refused() {
 }
 
 #[test]
+fn a_sibling_is_read_by_the_same_code() {
+    let folder = Folder::new("siblings");
+    for name in ["FashionMNIST", "KMNIST"] {
+        fs::create_dir_all(folder.0.join(name).join("raw")).unwrap();
+    }
+    // Two images, of label 9 and 3, in the sibling's form.
+    let images = [
+        vec![0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 28, 0, 0, 0, 28],
+        vec![5; 2 * 784],
+    ]
+    .concat();
+    let labels = |last| [0, 0, 8, 1, 0, 0, 0, 2, 9, last];
+    for (file, content) in [
+        ("KMNIST/raw/t10k-images-idx3-ubyte.gz", packed(&images)),
+        ("KMNIST/raw/t10k-labels-idx1-ubyte", labels(3).to_vec()),
+    ] {
+        folder.write(file, &content);
+    }
+    let test = KMnist::builder(&folder.0).train(false).build().unwrap();
+    assert_eq!(format!("{test:?}"), "KMnist(2 test images)");
+    assert_eq!(test.get(1).unwrap().1, 3);
+    assert_eq!(test.classes()[3], "tsu");
+    assert_eq!(test.images(), vec![5; 2 * 784]);
+
+    folder.write("KMNIST/raw/t10k-labels-idx1-ubyte", &labels(10));
+    let error = KMnist::builder(&folder.0).train(false).build().unwrap_err();
+    let message = error.to_string();
+    assert!(
+        message.contains("label 1 is not one of 0 to 9"),
+        "{message}"
+    );
+
+    // MNIST's labels are not Fashion-MNIST's.
+    fs::write(
+        folder.0.join("FashionMNIST/raw/t10k-images-idx3-ubyte"),
+        &images,
+    )
+    .unwrap();
+    fs::copy(
+        Path::new("data").join(LABELS),
+        folder.0.join("FashionMNIST/raw/t10k-labels-idx1-ubyte.gz"),
+    )
+    .unwrap();
+    let error = FashionMnist::builder(&folder.0)
+        .train(false)
+        .build()
+        .unwrap_err();
+    let message = error.to_string();
+    assert!(
+        message.contains("expected 15d484375f8d13e6eb1aabb0c3f46965"),
+        "{message}"
+    );
+    assert!(message.contains("download(true)"), "{message}");
+}
+
+#[test]
+fn labels_can_be_transformed() {
+    let test = Mnist::builder("data")
+        .train(false)
+        .target_transform(|label| 9 - label)
+        .build()
+        .unwrap();
+    assert_eq!(test.labels()[..3], [7, 2, 1]);
+    assert_eq!(test.get(0).unwrap().1, 2);
+    let (_, targets) = test.batch(&[0, 1, 2]).unwrap();
+    assert_eq!(targets.to_vec1::<i64>().unwrap(), [2, 7, 8]);
+}
+
+#[test]
+fn torchvisions_processed_files_are_read() {
+    // The first 256 and 64 images, in both serialisations of torch.save.
+    let whole = [true, false].map(|train| Mnist::builder("data").train(train).build().unwrap());
+    for root in ["tests/legacy/zip", "tests/legacy/pre_1_6"] {
+        for (train, whole) in [true, false].into_iter().zip(&whole) {
+            // Nothing is downloaded: they are the data set.
+            let builder = Mnist::builder(root).train(train).download(true);
+            let some = builder.mirrors(["http://127.0.0.1:9/"]).build().unwrap();
+            assert_eq!(some.len(), if train { 256 } else { 64 });
+            assert_eq!(some.labels(), &whole.labels()[..some.len()]);
+            assert_eq!(some.images(), &whole.images()[..some.len() * 784]);
+        }
+    }
+}
+
+#[test]
+fn raw_files_come_before_processed_ones() {
+    let folder = Folder::with_test_set("both");
+    fs::create_dir_all(folder.0.join("MNIST/processed")).unwrap();
+    let processed = "MNIST/processed/test.pt";
+    fs::copy(
+        Path::new("tests/legacy/zip").join(processed),
+        folder.0.join(processed),
+    )
+    .unwrap();
+    let len = || {
+        let builder = Mnist::builder(&folder.0).train(false);
+        builder.build().unwrap().len()
+    };
+    assert_eq!(len(), 10_000);
+    for file in [IMAGES, LABELS] {
+        fs::remove_file(folder.0.join(file)).unwrap();
+    }
+    assert_eq!(len(), 64);
+
+    let whole = fs::read(folder.0.join(processed)).unwrap();
+    folder.write(processed, &whole[..whole.len() / 2]);
+    let error = folder.error();
+    assert!(matches!(&error, Error::CorruptFile { path, .. } if path.ends_with(processed)));
+    assert!(
+        error
+            .to_string()
+            .contains("remove it and read the files in raw"),
+        "{error}"
+    );
+    fs::copy("tests/pt/tensors.pt", folder.0.join(processed)).unwrap();
+    assert!(
+        folder
+            .error()
+            .to_string()
+            .contains("a dict where a tuple stands")
+    );
+}
+
+#[test]
 fn another_kind_of_file_is_refused() {
     let folder = Folder::with_test_set("magic");
     fs::copy(folder.0.join(IMAGES), folder.0.join(LABELS)).unwrap();
     let message = folder.error().to_string();
     assert!(
         message.contains("magic number 0x00000803 where 0x00000801 stands"),
+        "{message}"
+    );
+}
+
+#[cfg(not(feature = "download"))]
+#[test]
+fn without_the_feature_download_names_it() {
+    assert!(Mnist::builder("data").download(true).build().is_ok());
+    let error = Mnist::builder("nowhere")
+        .download(true)
+        .build()
+        .unwrap_err();
+    let message = error.to_string();
+    assert!(
+        message.starts_with("Mnist: download=true needs the feature download"),
         "{message}"
     );
 }

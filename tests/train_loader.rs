@@ -1,11 +1,8 @@
-//! The order of batches is PyTorch's.
+//! What a loader delivers. That its order is PyTorch's is in the parity suite.
 #![allow(clippy::unwrap_used)]
-
-mod common;
 
 use candlelight::Error;
 use candlelight::prelude::*;
-use common::Golden;
 
 /// Images that are their own number.
 #[derive(Clone)]
@@ -30,33 +27,6 @@ fn epoch(loader: &DataLoader) -> Vec<i64> {
         .unwrap()
         .flat_map(|batch| batch.unwrap().targets.to_vec1::<i64>().unwrap())
         .collect()
-}
-
-#[test]
-fn the_order_is_pytorchs() {
-    let golden = Golden::read("seeded");
-    let cases: Vec<_> = golden
-        .cases
-        .iter()
-        .filter(|case| case.op == "loader_order")
-        .collect();
-    assert!(cases.len() >= 3);
-    for case in cases {
-        let loader = DataLoader::builder(Numbers(case.args["n"].as_u64().unwrap() as usize))
-            .batch_size(case.args["batch_size"].as_u64().unwrap() as usize)
-            .shuffle(case.bool("shuffle"))
-            .build()
-            .unwrap();
-        manual_seed(case.args["seed"].as_u64().unwrap());
-        for e in 0..case.args["epochs"].as_u64().unwrap() {
-            let expected = golden.get(case, &format!("epoch{e}"));
-            assert_eq!(
-                epoch(&loader),
-                expected.to_vec1::<i64>().unwrap(),
-                "{case}, epoch {e}"
-            );
-        }
-    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-use super::Mnist;
+use super::{MnistKind, MnistLike};
 use crate::data::Dataset;
 use crate::{Error, Result};
 
@@ -30,7 +30,7 @@ use crate::{Error, Result};
 /// # Ok(())
 /// # }
 /// ```
-pub fn mean_and_std(data: &Mnist) -> Result<(f64, f64)> {
+pub fn mean_and_std<K: MnistKind>(data: &MnistLike<K>) -> Result<(f64, f64)> {
     if data.is_empty() {
         return Err(Error::EmptyDataset {
             what: "mean_and_std",

@@ -4,6 +4,7 @@ use candle_core::{DType, Device, Tensor};
 
 use super::Reduction;
 use crate::error::invalid;
+use crate::nn::working_dtype;
 use crate::ops::cross_entropy::{Rule, Targets, cross_entropy};
 use crate::{Error, Result};
 
@@ -22,27 +23,29 @@ const LAYER: &str = "CrossEntropyLoss";
 ///
 /// | parameter | default | meaning | valid |
 /// |---|---|---|---|
-/// | `weight` | none: all 1 | how much each class counts | one number a class |
-/// | `ignore_index` | −100 | a target that does not count | any; for class indices |
+/// | `weight` | none: all 1 | how much each class counts | one number a class, of the logits' dtype |
+/// | `ignore_index` | −100 | a class index that does not count | any; negative where the targets are probabilities |
 /// | `reduction` | mean | what becomes of the losses of a batch | [`Reduction`] |
-/// | `label_smoothing` | 0 | the part of the truth spread over all classes | 0 to 1 |
+/// | `label_smoothing` | 0 | the part of the truth spread over all classes | at most 1; a negative one counts as 0 |
 ///
 /// # Shape
 ///
-/// Logits (N, C), (C), or (N, C, d₁, …). Targets: class indices, i64, u32 or u8, of the logits' shape
-/// without C; or probabilities, f32 or f64, of the logits' shape. The loss is one number, or with
-/// [`Reduction::None`] one for each target.
+/// Logits (N, C), (C), or (N, C, d₁, …), of f32, f64, f16 or bf16; the halves are computed in f32, and
+/// the loss is rounded. Targets: class indices, i64, u32 or u8, of the logits' shape without C; or
+/// probabilities of the logits' shape, which get a gradient as the logits do. The loss is one number,
+/// or with [`Reduction::None`] one for each target, of the logits' dtype.
 ///
 /// # Errors
 ///
 /// When built: [`Error::InvalidParameter`]. In [`forward`](Self::forward): [`Error::WrongShape`],
-/// [`Error::WrongDType`], [`Error::TargetOutOfRange`].
+/// [`Error::WrongDType`], [`Error::TargetOutOfRange`], and [`Error::InvalidParameter`] where
+/// `ignore_index` is a class and the targets are probabilities.
 ///
 /// # Differences from PyTorch
 ///
-/// Targets that are probabilities get no gradient. A negative `label_smoothing`, which PyTorch takes
-/// for 0, is refused. On another device than the CPU the logits go to the CPU, and the loss comes
-/// back.
+/// u32 is taken for class indices too. Probabilities of another dtype than the logits' are converted
+/// to it, where PyTorch converts both to the wider one. On another device than the CPU the logits go
+/// to the CPU, and the loss comes back.
 ///
 /// # Example
 ///
@@ -62,6 +65,8 @@ const LAYER: &str = "CrossEntropyLoss";
 #[derive(Debug, Clone)]
 pub struct CrossEntropyLoss {
     rule: Rule,
+    /// The weight's type, where there is a weight.
+    weight_dtype: Option<DType>,
 }
 
 /// The parameters of a [`CrossEntropyLoss`] before it is built.
@@ -72,7 +77,7 @@ pub struct CrossEntropyLoss {
 /// use candlelight::prelude::*;
 ///
 /// let error = CrossEntropyLoss::builder().label_smoothing(1.5).build().unwrap_err();
-/// assert_eq!(error.to_string(), "CrossEntropyLoss: label_smoothing=1.5 must be from 0 to 1");
+/// assert_eq!(error.to_string(), "CrossEntropyLoss: label_smoothing=1.5 must be at most 1");
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct CrossEntropyLossBuilder {
@@ -89,7 +94,7 @@ impl CrossEntropyLossBuilder {
         self
     }
 
-    /// A target that does not count; −100 unless set.
+    /// A class index that does not count; −100 unless set.
     pub fn ignore_index(mut self, ignore_index: i64) -> Self {
         self.ignore_index = Some(ignore_index);
         self
@@ -101,7 +106,7 @@ impl CrossEntropyLossBuilder {
         self
     }
 
-    /// The part of the truth that is spread over all classes; 0 unless set.
+    /// The part of the truth that is spread over all classes; 0 unless set, and where it is negative.
     pub fn label_smoothing(mut self, label_smoothing: f64) -> Self {
         self.label_smoothing = label_smoothing;
         self
@@ -115,15 +120,17 @@ impl CrossEntropyLossBuilder {
     /// where `weight` has more than one axis.
     pub fn build(self) -> Result<CrossEntropyLoss> {
         let smoothing = self.label_smoothing;
-        if !(0.0..=1.0).contains(&smoothing) {
-            return invalid(LAYER, "label_smoothing", smoothing, "must be from 0 to 1");
+        if smoothing > 1.0 {
+            return invalid(LAYER, "label_smoothing", smoothing, "must be at most 1");
         }
         Ok(CrossEntropyLoss {
+            weight_dtype: self.weight.as_ref().map(Tensor::dtype),
             rule: Rule {
                 weight: self.weight.as_ref().map(class_weights).transpose()?,
                 ignore_index: self.ignore_index.unwrap_or(-100),
                 reduction: self.reduction,
-                smoothing,
+                // PyTorch asks whether it is above 0; what is not, a NaN among it, is none.
+                smoothing: if smoothing > 0.0 { smoothing } else { 0.0 },
             },
         })
     }
@@ -157,8 +164,9 @@ impl CrossEntropyLoss {
     /// # Errors
     ///
     /// [`Error::WrongShape`] where the shapes do not go together, [`Error::WrongDType`] where the
-    /// logits are not f32 or f64 or the targets have another type, [`Error::TargetOutOfRange`] for a
-    /// target that is no class and not `ignore_index`.
+    /// logits are no floats, `weight` has another type than they, or the targets have a type that is
+    /// not taken, [`Error::TargetOutOfRange`] for a target that is no class and not `ignore_index`,
+    /// [`Error::InvalidParameter`] for an `ignore_index` of 0 or more with probabilities.
     ///
     /// # Example
     ///
@@ -177,13 +185,20 @@ impl CrossEntropyLoss {
     /// # }
     /// ```
     pub fn forward(&self, logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
-        if !matches!(logits.dtype(), DType::F32 | DType::F64) {
-            return Err(Error::WrongDType {
-                layer: LAYER,
-                what: "logits",
-                got: logits.dtype(),
-                expected: "f32 or f64",
-            });
+        let wrong_dtype = |what, got, expected| Error::WrongDType {
+            layer: LAYER,
+            what,
+            got,
+            expected,
+        };
+        let dtype = logits.dtype();
+        let Some(working) = working_dtype(dtype) else {
+            return Err(wrong_dtype("logits", dtype, "f32, f64, f16 or bf16"));
+        };
+        if let Some(got) = self.weight_dtype
+            && got != dtype
+        {
+            return Err(wrong_dtype("weight", got, "the logits'"));
         }
         let dims = logits.dims();
         let (classes, mut target_shape) = match *dims {
@@ -203,8 +218,11 @@ impl CrossEntropyLoss {
             let expected = format!("(N, {}), as weight has {0} classes", weight.len());
             return self.wrong_logits(dims, expected);
         }
-        let probabilities = targets.dtype().is_float();
-        if probabilities {
+        if targets.dtype().is_float() {
+            if self.rule.ignore_index >= 0 {
+                let problem = "does not go with targets that are probabilities; leave it out, or give class indices";
+                return invalid(LAYER, "ignore_index", self.rule.ignore_index, problem);
+            }
             target_shape = dims.to_vec();
         }
         if targets.dims() != target_shape {
@@ -217,8 +235,9 @@ impl CrossEntropyLoss {
                     .to_string(),
             });
         }
-        let targets = self.read_targets(targets, classes)?;
-        Ok(cross_entropy(logits, targets, self.rule.clone())?)
+        let targets = self.read_targets(targets, classes, working)?;
+        let loss = cross_entropy(&logits.to_dtype(working)?, targets, self.rule.clone())?;
+        Ok(loss.to_dtype(dtype)?)
     }
 
     fn wrong_logits(&self, got: &[usize], expected: String) -> Result<Tensor> {
@@ -231,23 +250,21 @@ impl CrossEntropyLoss {
         })
     }
 
-    fn read_targets(&self, targets: &Tensor, classes: usize) -> Result<Targets> {
+    fn read_targets(&self, targets: &Tensor, classes: usize, working: DType) -> Result<Targets> {
+        if working_dtype(targets.dtype()).is_some() {
+            return Ok(Targets::Probabilities(targets.to_dtype(working)?));
+        }
         let flat = targets.to_device(&Device::Cpu)?.flatten_all()?;
         let indices: Vec<i64> = match flat.dtype() {
             DType::I64 => flat.to_vec1::<i64>()?,
             DType::U32 => flat.to_vec1::<u32>()?.into_iter().map(i64::from).collect(),
             DType::U8 => flat.to_vec1::<u8>()?.into_iter().map(i64::from).collect(),
-            DType::F32 | DType::F64 => {
-                return Ok(Targets::Probabilities(
-                    flat.to_dtype(DType::F64)?.to_vec1::<f64>()?,
-                ));
-            }
             got => {
                 return Err(Error::WrongDType {
                     layer: LAYER,
                     what: "targets",
                     got,
-                    expected: "i64, u32 or u8 for class indices, f32 or f64 for probabilities",
+                    expected: "i64, u32 or u8 for class indices, the logits' dtype for probabilities",
                 });
             }
         };

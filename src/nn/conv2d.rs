@@ -1,16 +1,20 @@
 //! The 2-d convolution.
 
 mod builder;
+mod padding_mode;
 
 use std::fmt;
 
-use candle_core::{DType, Module, Tensor, Var};
+use candle_core::{Module, Tensor, Var};
 
+use crate::error::invalid;
 use crate::ops::conv2d::{Geometry, conv2d};
+use crate::ops::pad2d::pad2d;
 use crate::size::{Padding2, Size2, output_length, span};
 use crate::{Error, Result};
 
 pub use builder::Conv2dBuilder;
+pub use padding_mode::PaddingMode;
 
 const LAYER: &str = "Conv2d";
 
@@ -25,14 +29,17 @@ const LAYER: &str = "Conv2d";
 /// | `out_channels` | | channels of the output: one filter each | ≥ 1, a multiple of `groups` |
 /// | `kernel_size` | | the filter's rows and columns | an int or a pair, ≥ 1 |
 /// | `stride` | 1 | how far the filter moves from one output to the next | an int or a pair, ≥ 1 |
-/// | `padding` | 0 | zeros around the input | an int, a pair, or [`Padding2`] |
+/// | `padding` | 0 | how much is put around the input | an int, a pair, or [`Padding2`]; less than the input with `reflect`, at most the input with `circular` |
 /// | `dilation` | 1 | the distance between the filter's taps | an int or a pair, ≥ 1 |
 /// | `groups` | 1 | how many parts the channels fall into, each convolved by itself | divides both channel counts |
 /// | `bias` | true | whether a number is added to each output channel | |
+/// | `padding_mode` | zeros | what is put around the input | [`PaddingMode`] |
+/// | `device`, `dtype` | those of the [`VarBuilder`](candle_nn::VarBuilder) | where the weights are, and of what type | f32, f64, f16, bf16 |
 ///
 /// `weight` has the shape (out_channels, in_channels / groups, kernel_size rows, kernel_size
 /// columns), `bias` (out_channels); both start uniform in ±1/√fan_in, with
-/// fan_in = in_channels / groups · rows · columns.
+/// fan_in = in_channels / groups · rows · columns. The input must have their dtype and device. In f16
+/// and bf16 the convolution is computed in f32, and then rounded.
 ///
 /// # Shape
 ///
@@ -43,12 +50,15 @@ const LAYER: &str = "Conv2d";
 /// # Errors
 ///
 /// When built: [`Error::InvalidParameter`]. In [`forward`](Self::forward): [`Error::WrongShape`],
-/// [`Error::WrongDType`], [`Error::KernelTooLarge`].
+/// [`Error::WrongDType`], [`Error::KernelTooLarge`], and [`Error::InvalidParameter`] where the input
+/// is too small for the padding.
 ///
 /// # Differences from PyTorch
 ///
-/// `padding_mode` is always zeros. On another device than the CPU the convolution is candle's own,
-/// which takes one number for both axes of `stride` and of `dilation`; a pair is an error there.
+/// What PyTorch refuses only in `forward`, such as `stride=0`, is refused when built; so is
+/// `in_channels=0`, which PyTorch takes for an input without channels. On another device than the CPU
+/// the convolution is candle's own, which takes one number for both axes of `stride` and of
+/// `dilation`; a pair is an error there.
 ///
 /// # Example
 ///
@@ -87,6 +97,7 @@ impl Conv2d {
             dilation: Size2::from(1),
             groups: 1,
             bias: true,
+            padding_mode: PaddingMode::Zeros,
         }
     }
 
@@ -95,8 +106,9 @@ impl Conv2d {
     /// # Errors
     ///
     /// [`Error::WrongShape`] for another rank or another number of channels,
-    /// [`Error::WrongDType`] where `input` and the weights differ or are not f32 or f64,
-    /// [`Error::KernelTooLarge`] where no window fits.
+    /// [`Error::WrongDType`] where `input` and the weights differ or are not f32, f64, f16 or bf16,
+    /// [`Error::KernelTooLarge`] where no window fits, [`Error::InvalidParameter`] where `padding` is
+    /// too large for the `padding_mode`.
     pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let dims = input.dims();
         let (image, batched) = match *dims {
@@ -113,11 +125,20 @@ impl Conv2d {
                 });
             }
         };
-        super::expect_dtype(LAYER, input, self.weight.dtype(), &[DType::F32, DType::F64])?;
-        let geometry = self.geometry(Size2::from((image.2, image.3)))?;
-        let input = input.reshape(image)?;
-        let bias = self.bias.as_ref().map(Var::as_tensor);
-        let output = conv2d(&input, self.weight.as_tensor(), bias, geometry)?;
+        let dtype = super::expect_dtype(LAYER, input, self.weight.dtype())?;
+        let mut geometry = self.geometry(Size2::from((image.2, image.3)))?;
+        let mut images = input.reshape(image)?.to_dtype(dtype)?;
+        let (before, after) = (geometry.before, geometry.after);
+        let nothing = Size2::from(0);
+        if self.options.padding_mode != PaddingMode::Zeros && (before, after) != (nothing, nothing)
+        {
+            images = pad2d(&images, self.options.padding_mode, before, after)?;
+            (geometry.before, geometry.after) = (nothing, nothing);
+        }
+        let weight = self.weight.to_dtype(dtype)?;
+        let bias = self.bias.as_ref().map(|bias| bias.to_dtype(dtype));
+        let output = conv2d(&images, &weight, bias.transpose()?.as_ref(), geometry)?;
+        let output = output.to_dtype(input.dtype())?;
         match batched {
             true => Ok(output),
             false => Ok(output.squeeze(0)?),
@@ -162,7 +183,8 @@ impl Conv2d {
     ///
     /// # Errors
     ///
-    /// [`Error::KernelTooLarge`] where no window fits.
+    /// [`Error::KernelTooLarge`] where no window fits, [`Error::InvalidParameter`] where `padding` is
+    /// too large for the `padding_mode`.
     ///
     /// # Example
     ///
@@ -183,7 +205,7 @@ impl Conv2d {
     ///
     /// # Errors
     ///
-    /// [`Error::KernelTooLarge`] where no window fits.
+    /// As [`output_size`](Self::output_size).
     ///
     /// # Example
     ///
@@ -203,9 +225,33 @@ impl Conv2d {
             .saturating_mul(output.w))
     }
 
+    /// Whether an image of `input` rows and columns has enough of them to pad with; `after` is the
+    /// larger side of the padding.
+    fn check_padding(&self, input: Size2, after: Size2) -> Result<()> {
+        let (padding, mode) = (self.options.padding, self.options.padding_mode);
+        let (fits, allowed) = match mode {
+            PaddingMode::Zeros | PaddingMode::Replicate => return Ok(()),
+            PaddingMode::Reflect => (after.h < input.h && after.w < input.w, "less than"),
+            PaddingMode::Circular => (after.h <= input.h && after.w <= input.w, "at most"),
+        };
+        if fits {
+            return Ok(());
+        }
+        let amount = match padding {
+            Padding2::Same => format!("is {after} here and "),
+            Padding2::Each(_) | Padding2::Valid => String::new(),
+        };
+        let problem = format!(
+            "{amount}must be {allowed} the input's {input} with padding_mode={mode}; \
+             use less padding, a larger image, or padding_mode=replicate"
+        );
+        invalid(LAYER, "padding", padding, problem)
+    }
+
     fn geometry(&self, input: Size2) -> Result<Geometry> {
         let options = &self.options;
         let (before, after) = options.pads();
+        self.check_padding(input, after)?;
         let padded = Size2 {
             h: input.h.saturating_add(before.h).saturating_add(after.h),
             w: input.w.saturating_add(before.w).saturating_add(after.w),
@@ -253,10 +299,8 @@ impl fmt::Display for Conv2d {
             options.in_channels, options.out_channels, options.kernel_size, options.stride
         )?;
         match options.padding {
-            Padding2::Zeros(size) if size == Size2::from(0) => {}
-            Padding2::Zeros(size) => write!(f, ", padding={size}")?,
-            Padding2::Same => f.write_str(", padding=same")?,
-            Padding2::Valid => f.write_str(", padding=valid")?,
+            Padding2::Each(size) if size == Size2::from(0) => {}
+            padding => write!(f, ", padding={padding}")?,
         }
         if options.dilation != Size2::from(1) {
             write!(f, ", dilation={}", options.dilation)?;
@@ -266,6 +310,9 @@ impl fmt::Display for Conv2d {
         }
         if !options.bias {
             f.write_str(", bias=False")?;
+        }
+        if options.padding_mode != PaddingMode::Zeros {
+            write!(f, ", padding_mode={}", options.padding_mode)?;
         }
         f.write_str(")")
     }

@@ -15,16 +15,19 @@ pub(crate) fn weight_init(fan_in: usize) -> Init {
     // PyTorch's own arithmetic, rounding included: gain·√3/√fan_in with gain = √(2/(1 + a²)).
     let slope = 5f64.sqrt();
     let gain = (2.0 / (1.0 + slope * slope)).sqrt();
-    let bound = 3f64.sqrt() * (gain / (fan_in as f64).sqrt());
+    let bound = 3f64.sqrt() * (gain / (fan_in.max(1) as f64).sqrt());
     Init::Uniform {
         lo: -bound,
         up: bound,
     }
 }
 
-/// The distribution of a bias's first values: uniform in ±1/√fan_in.
+/// The distribution of a bias's first values: uniform in ±1/√fan_in; drawn, but 0, for no inputs.
 pub(crate) fn bias_init(fan_in: usize) -> Init {
-    let bound = 1.0 / (fan_in as f64).sqrt();
+    let bound = match fan_in {
+        0 => 0.0,
+        _ => 1.0 / (fan_in as f64).sqrt(),
+    };
     Init::Uniform {
         lo: -bound,
         up: bound,
@@ -138,13 +141,26 @@ impl Drawn {
             }
             Init::Uniform { lo, up } => {
                 let values = self.source.draw(|generator| generator.uniform(n, lo, up));
-                Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(dtype)
+                let values = Tensor::from_vec(values, shape, &Device::Cpu)?;
+                match dtype {
+                    DType::F32 => Ok(values),
+                    _ => rounded(&values, lo, up, dtype),
+                }
             }
             Init::Randn { .. } | Init::Kaiming { .. } => bail!(
                 "var_builder: {name} asks for {init:?}, which is not drawn here; use Init::Uniform or Init::Const"
             ),
         }
     }
+}
+
+/// `values` in a type with fewer digits: as in PyTorch, what rounds to `up`, which the range
+/// excludes, becomes `lo`.
+fn rounded(values: &Tensor, lo: f64, up: f64, dtype: DType) -> candle_core::Result<Tensor> {
+    let values = values.to_dtype(dtype)?;
+    let full =
+        |value: f64| Tensor::full(value as f32, values.shape(), &Device::Cpu)?.to_dtype(dtype);
+    values.eq(&full(up)?)?.where_cond(&full(lo)?, &values)
 }
 
 impl SimpleBackend for Drawn {
@@ -202,6 +218,24 @@ mod tests {
         assert_eq!(first.id(), again.id());
         assert!(first.is_variable());
         assert!(vb.get_with_hints((3, 2), "w", weight_init(3)).is_err());
+        Ok(())
+    }
+
+    /// `torch.manual_seed(0); torch.nn.Linear(33, 30, dtype=…)`: the sums of weight and bias. Some of
+    /// the draws round to the bound.
+    #[test]
+    fn halves_are_pytorchs() -> crate::Result<()> {
+        for (dtype, weight, bias) in [
+            (DType::BF16, -2.3014731407165527, -0.1633453369140625),
+            (DType::F16, -0.2253778576850891, -0.16357803344726562),
+        ] {
+            let generator = Arc::new(Mutex::new(Generator::new(0)));
+            let vb = var_builder_from(generator, dtype, &Device::Cpu);
+            let fc = crate::nn::Linear::builder(33, 30).build(vb)?;
+            let sum = |tensor: &Tensor| tensor.to_dtype(DType::F64)?.sum_all()?.to_scalar::<f64>();
+            assert_eq!(sum(fc.weight())?, weight);
+            assert_eq!(fc.bias().map(sum).transpose()?, Some(bias));
+        }
         Ok(())
     }
 

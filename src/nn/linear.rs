@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use candle_core::{DType, Module, Tensor, Var};
+use candle_core::{Module, Tensor, Var};
 use candle_nn::VarBuilder;
 
 use super::init::{bias_init, weight_init};
@@ -18,12 +18,14 @@ const LAYER: &str = "Linear";
 ///
 /// | parameter | default | meaning | valid |
 /// |---|---|---|---|
-/// | `in_features` | | how many numbers come in | ≥ 1 |
-/// | `out_features` | | how many numbers go out | ≥ 1 |
+/// | `in_features` | | how many numbers come in | ≥ 0; from none the output is the bias |
+/// | `out_features` | | how many numbers go out | ≥ 0 |
 /// | `bias` | true | whether a number is added to each output | |
+/// | `device`, `dtype` | those of the [`VarBuilder`] | where the weights are, and of what type | f32, f64, f16, bf16 |
 ///
 /// `weight` has the shape (out_features, in_features), `bias` (out_features); both start uniform in
-/// ±1/√in_features.
+/// ±1/√in_features, the bias of no inputs as 0. The input must have their dtype and device. In f16 and
+/// bf16 the sums are computed in f32, and then rounded.
 ///
 /// # Shape
 ///
@@ -36,7 +38,7 @@ const LAYER: &str = "Linear";
 ///
 /// # Differences from PyTorch
 ///
-/// `in_features=0` and `out_features=0` are refused.
+/// None.
 ///
 /// # Example
 ///
@@ -85,23 +87,18 @@ impl LinearBuilder {
         self
     }
 
-    /// The layer, with its weights taken from `vb` as `weight` and `bias`.
+    /// The layer, with its weights taken from `vb` as `weight` and `bias`, of `vb`'s device and dtype.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidParameter`] where a parameter is outside its range; [`Error::Candle`] where
-    /// `vb` has other shapes.
+    /// [`Error::InvalidParameter`] where there would be more weights than can be counted;
+    /// [`Error::Candle`] where `vb` has other shapes.
     pub fn build(self, vb: VarBuilder<'_>) -> Result<Linear> {
         let Self {
             in_features,
             out_features,
             ..
         } = self;
-        for (name, features) in [("in_features", in_features), ("out_features", out_features)] {
-            if features == 0 {
-                return invalid(LAYER, name, features, "must be at least 1");
-            }
-        }
         if in_features.checked_mul(out_features).is_none() {
             let problem = "makes more weights than can be counted; use fewer features";
             return invalid(LAYER, "in_features", in_features, problem);
@@ -136,7 +133,7 @@ impl Linear {
     /// # Errors
     ///
     /// [`Error::WrongShape`] where the last axis has another length, [`Error::WrongDType`] where
-    /// `input` and the weights differ or are not f32 or f64.
+    /// `input` and the weights differ or are not f32, f64, f16 or bf16.
     ///
     /// # Example
     ///
@@ -170,15 +167,16 @@ impl Linear {
                 cure,
             });
         }
-        super::expect_dtype(LAYER, input, self.weight.dtype(), &[DType::F32, DType::F64])?;
+        let dtype = super::expect_dtype(LAYER, input, self.weight.dtype())?;
         let mut shape = dims.to_vec();
         shape.pop();
         let rows = shape.iter().product::<usize>();
         shape.push(self.out_features);
-        let flat = input.reshape((rows, self.in_features))?;
-        let bias = self.bias.as_ref().map(Var::as_tensor);
-        let output = linear(&flat, self.weight.as_tensor(), bias)?;
-        Ok(output.reshape(shape)?)
+        let flat = input.reshape((rows, self.in_features))?.to_dtype(dtype)?;
+        let weight = self.weight.to_dtype(dtype)?;
+        let bias = self.bias.as_ref().map(|bias| bias.to_dtype(dtype));
+        let output = linear(&flat, &weight, bias.transpose()?.as_ref())?;
+        Ok(output.reshape(shape)?.to_dtype(input.dtype())?)
     }
 
     /// The weights: (out_features, in_features).

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use candle_core::{DType, Module, Tensor};
+use candle_core::{Module, Tensor};
 
 use crate::error::invalid;
 use crate::ops::max_pool2d::{Geometry, max_pool2d};
@@ -40,7 +40,9 @@ const LAYER: &str = "MaxPool2d";
 ///
 /// # Differences from PyTorch
 ///
-/// `return_indices` is a method, [`forward_with_indices`](Self::forward_with_indices). On another
+/// `return_indices` is a method, [`forward_with_indices`](Self::forward_with_indices). Images of
+/// integers are refused. What PyTorch refuses only in `forward`, such as `stride=0`, is refused when
+/// built. On another
 /// device than the CPU the input goes to the CPU and the output comes back.
 ///
 /// # Example
@@ -123,8 +125,12 @@ impl MaxPool2dBuilder {
             ..
         } = self;
         let stride = self.stride.unwrap_or(kernel_size);
+        let also = match self.stride {
+            Some(_) => "",
+            None => ", and so must stride, which is the same unless set",
+        };
         for (name, size, cure) in [
-            ("kernel_size", kernel_size, ""),
+            ("kernel_size", kernel_size, also),
             ("dilation", dilation, ""),
             ("stride", stride, "; leave it out for stride = kernel_size"),
         ] {
@@ -176,7 +182,7 @@ impl MaxPool2d {
     /// # Errors
     ///
     /// [`Error::WrongShape`] for another rank or an image without pixels, [`Error::WrongDType`]
-    /// where `input` is not f32 or f64, [`Error::KernelTooLarge`] where no window fits.
+    /// where `input` is not f32, f64, f16 or bf16, [`Error::KernelTooLarge`] where no window fits.
     pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
         Ok(self.pooled(input)?.0)
     }
@@ -211,19 +217,27 @@ impl MaxPool2d {
     fn pooled(&self, input: &Tensor) -> Result<(Tensor, std::sync::Arc<Vec<u32>>)> {
         let dims = input.dims();
         let size = match *dims {
-            [_, _, h, w] | [_, h, w] if h > 0 && w > 0 => Size2 { h, w },
+            [_, c, h, w] | [c, h, w] if c > 0 && h > 0 && w > 0 => Size2 { h, w },
             _ => {
                 return Err(Error::WrongShape {
                     layer: LAYER,
                     what: "input",
                     got: dims.to_vec(),
-                    expected: "(N, C, H, W) or (C, H, W) with H and W at least 1".to_string(),
+                    expected: "(N, C, H, W) or (C, H, W) with C, H and W at least 1".to_string(),
                     cure: "reshape it, or pool before flattening".to_string(),
                 });
             }
         };
-        super::expect_dtype(LAYER, input, input.dtype(), &[DType::F32, DType::F64])?;
-        Ok(max_pool2d(input, self.geometry(size)?)?)
+        let Some(dtype) = super::working_dtype(input.dtype()) else {
+            return Err(Error::WrongDType {
+                layer: LAYER,
+                what: "input",
+                got: input.dtype(),
+                expected: "f32, f64, f16 or bf16",
+            });
+        };
+        let (output, indices) = max_pool2d(&input.to_dtype(dtype)?, self.geometry(size)?)?;
+        Ok((output.to_dtype(input.dtype())?, indices))
     }
 
     /// Rows and columns of the output for an image of `input` rows and columns.

@@ -6,13 +6,16 @@ mod linear;
 mod max_pool2d;
 mod net;
 mod relu;
+mod state;
 
-pub use conv2d::{Conv2d, Conv2dBuilder};
+pub use conv2d::{Conv2d, Conv2dBuilder, PaddingMode};
 pub use init::{var_builder, var_builder_from};
 pub use linear::{Linear, LinearBuilder};
 pub use max_pool2d::{MaxPool2d, MaxPool2dBuilder};
 pub use net::{LargeNet, Net, Network};
 pub use relu::relu;
+pub(crate) use state::assign;
+pub use state::{load, save};
 
 use candle_core::{DType, Tensor, Var};
 
@@ -47,25 +50,32 @@ fn expect_shape(
     })
 }
 
-/// The input must have one of `allowed` types, and the weights' own.
-fn expect_dtype(
-    layer: &'static str,
-    input: &Tensor,
-    weight: DType,
-    allowed: &[DType],
-) -> Result<()> {
-    let got = input.dtype();
-    if got == weight && allowed.contains(&got) {
-        return Ok(());
+/// The type in which a layer computes on an input of `dtype`: f32 for the halves, which are rounded
+/// once, at the end, as on PyTorch's CPU; `None` where the layers do not take it.
+pub(crate) fn working_dtype(dtype: DType) -> Option<DType> {
+    match dtype {
+        DType::F32 | DType::F16 | DType::BF16 => Some(DType::F32),
+        DType::F64 => Some(DType::F64),
+        _ => None,
     }
-    Err(Error::WrongDType {
-        layer,
-        what: "input",
-        got,
-        expected: match weight {
-            DType::F64 => "f64, as the weights",
-            DType::F32 => "f32, as the weights",
-            _ => "f32 or f64, and the weights the same",
-        },
-    })
+}
+
+/// As [`working_dtype`]; the input must have the weights' type.
+fn expect_dtype(layer: &'static str, input: &Tensor, weight: DType) -> Result<DType> {
+    let got = input.dtype();
+    match working_dtype(got) {
+        Some(working) if got == weight => Ok(working),
+        _ => Err(Error::WrongDType {
+            layer,
+            what: "input",
+            got,
+            expected: match weight {
+                DType::F32 => "f32, as the weights",
+                DType::F64 => "f64, as the weights",
+                DType::F16 => "f16, as the weights",
+                DType::BF16 => "bf16, as the weights",
+                _ => "f32, f64, f16 or bf16, and the weights the same",
+            },
+        }),
+    }
 }

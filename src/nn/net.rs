@@ -5,8 +5,9 @@ use std::fmt;
 use candle_core::{Tensor, Var};
 use candle_nn::VarBuilder;
 
-use super::{Conv2d, Linear, MaxPool2d, relu};
+use super::{Conv2d, Linear, MaxPool2d, relu, state};
 use crate::Result;
+use crate::state::StateDict;
 
 /// Whatever turns a batch of images into logits, one for each class, and can be trained.
 ///
@@ -57,6 +58,46 @@ pub trait Network {
     /// How many numbers the network learns.
     fn parameter_count(&self) -> usize {
         self.parameters().iter().map(|var| var.elem_count()).sum()
+    }
+
+    /// A copy of all parameters under their names. Equivalent of `torch.nn.Module.state_dict`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Candle`](crate::Error::Candle) where there is no memory.
+    fn state_dict(&self) -> Result<StateDict> {
+        state::state_dict(self)
+    }
+
+    /// Takes the parameters of a network with the same layers. Equivalent of
+    /// `torch.nn.Module.load_state_dict`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WrongState`](crate::Error::WrongState), which names the tensor, where one is missing,
+    /// has no place here, or has another shape or dtype. Then nothing has changed.
+    ///
+    /// # Example
+    ///
+    /// Back to the first weights:
+    ///
+    /// ```
+    /// use candlelight::prelude::*;
+    ///
+    /// # fn main() -> Result<()> {
+    /// let net = Net::new(var_builder(DType::F32, &Device::Cpu))?;
+    /// let first = net.state_dict()?;
+    /// let mut sgd = Sgd::builder(net.parameters(), 0.1).build()?;
+    /// let images = Tensor::rand(0f32, 1f32, (2, 1, 28, 28), &Device::Cpu)?;
+    /// let before = net.forward(&images)?;
+    /// sgd.step(&before.sqr()?.sum_all()?.backward()?)?;
+    /// net.load_state_dict(&first)?;
+    /// assert_eq!(net.forward(&images)?.to_vec2::<f32>()?, before.to_vec2::<f32>()?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn load_state_dict(&self, state: &StateDict) -> Result<()> {
+        state::assign(self, state, "load_state_dict".into())
     }
 }
 

@@ -1,6 +1,6 @@
 //! The rectifier.
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 
 use crate::{Error, Result};
 
@@ -15,7 +15,7 @@ use crate::{Error, Result};
 ///
 /// # Errors
 ///
-/// [`Error::WrongDType`] where the input is not f32 or f64.
+/// [`Error::WrongDType`] where the input is not f32, f64, f16 or bf16.
 ///
 /// # Differences from PyTorch
 ///
@@ -36,13 +36,14 @@ use crate::{Error, Result};
 /// # }
 /// ```
 pub fn relu(input: &Tensor) -> Result<Tensor> {
-    match input.dtype() {
-        DType::F32 | DType::F64 => Ok(crate::ops::relu::relu(input)?),
-        got => Err(Error::WrongDType {
+    let got = input.dtype();
+    match super::working_dtype(got) {
+        Some(dtype) => Ok(crate::ops::relu::relu(&input.to_dtype(dtype)?)?.to_dtype(got)?),
+        None => Err(Error::WrongDType {
             layer: "relu",
             what: "input",
             got,
-            expected: "f32 or f64",
+            expected: "f32, f64, f16 or bf16",
         }),
     }
 }

@@ -8,6 +8,9 @@ pub(crate) trait Element: WithDType {
     const NEG_INFINITY: Self;
 
     fn is_nan(self) -> bool;
+    fn exp(self) -> Self;
+    fn ln(self) -> Self;
+    fn sqrt(self) -> Self;
     /// `yes` or `no`, without a branch.
     fn select(condition: bool, yes: Self, no: Self) -> Self;
     fn as_mut_slice(storage: &mut CpuStorage) -> Option<&mut [Self]>;
@@ -24,6 +27,18 @@ impl Element for f32 {
 
     fn is_nan(self) -> bool {
         self.is_nan()
+    }
+
+    fn exp(self) -> Self {
+        self.exp()
+    }
+
+    fn ln(self) -> Self {
+        self.ln()
+    }
+
+    fn sqrt(self) -> Self {
+        self.sqrt()
     }
 
     fn select(condition: bool, yes: Self, no: Self) -> Self {
@@ -53,6 +68,18 @@ impl Element for f64 {
 
     fn is_nan(self) -> bool {
         self.is_nan()
+    }
+
+    fn exp(self) -> Self {
+        self.exp()
+    }
+
+    fn ln(self) -> Self {
+        self.ln()
+    }
+
+    fn sqrt(self) -> Self {
+        self.sqrt()
     }
 
     fn select(condition: bool, yes: Self, no: Self) -> Self {

@@ -1,7 +1,10 @@
 //! The cross-entropy as one operation of candle: log-softmax, choice of the class and reduction in
 //! one pass, and the gradient softmax − truth in another.
+//!
+//! The log-softmax and the gradient are rounded where PyTorch rounds them: where a class is all but
+//! certain, loss and gradient are little more than that rounding.
 
-use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, DType, Device, Layout, Result, Shape, Tensor};
 
 use super::buffer::{Element, elements, for_float, output, with_elements, zeros};
 use crate::loss::Reduction;
@@ -19,18 +22,37 @@ pub(crate) struct Rule {
 /// Checked by the loss: of the right number and, but for the ignored index, in range.
 pub(crate) enum Targets {
     Indices(Vec<i64>),
-    Probabilities(Vec<f64>),
+    /// Of the logits' shape and type.
+    Probabilities(Tensor),
 }
 
+/// `logits` of f32 or f64.
 pub(crate) fn cross_entropy(logits: &Tensor, targets: Targets, rule: Rule) -> Result<Tensor> {
     let cpu = logits.to_device(&Device::Cpu)?.contiguous()?;
-    let loss = cpu.apply_op1(CrossEntropyOp { targets, rule })?;
+    let loss = match targets {
+        Targets::Indices(indices) => cpu.apply_op1(OfIndices { indices, rule })?,
+        Targets::Probabilities(targets) => {
+            let targets = targets.to_device(&Device::Cpu)?.contiguous()?;
+            cpu.apply_op2(&targets, OfProbabilities { rule })?
+        }
+    };
     loss.to_device(logits.device())
 }
 
-struct CrossEntropyOp {
-    targets: Targets,
+struct OfIndices {
+    indices: Vec<i64>,
     rule: Rule,
+}
+
+struct OfProbabilities {
+    rule: Rule,
+}
+
+/// What the classes really are.
+#[derive(Clone, Copy)]
+enum Truth<'a, T> {
+    Indices(&'a [i64]),
+    Probabilities(&'a [T]),
 }
 
 /// Where the logits of one target lie: class c of target i is at `start(i) + c·inner`.
@@ -62,104 +84,150 @@ impl Places {
     }
 }
 
-impl CrossEntropyOp {
-    /// How much −log softmax of each class counts in the loss of one target.
-    fn shares(&self, places: &Places, target: usize, shares: &mut [f64]) {
-        let smoothing = self.rule.smoothing;
-        let spread = smoothing / places.classes as f64;
-        let weight = |class: usize| {
-            self.rule
-                .weight
-                .as_ref()
-                .map_or(1.0, |weight| weight[class])
-        };
-        match &self.targets {
-            Targets::Indices(indices) => {
+impl Rule {
+    fn weight(&self, class: usize) -> f64 {
+        self.weight.as_ref().map_or(1.0, |weight| weight[class])
+    }
+
+    /// How much −log softmax of each class counts in the loss of one target; `false` where the target
+    /// is ignored.
+    fn shares<T: Element>(
+        &self,
+        truth: Truth<'_, T>,
+        places: &Places,
+        target: usize,
+        shares: &mut [f64],
+    ) -> bool {
+        let spread = self.smoothing / places.classes as f64;
+        match truth {
+            Truth::Indices(indices) => {
                 let index = indices[target];
-                if index == self.rule.ignore_index {
-                    shares.fill(0.0);
-                    return;
+                if index == self.ignore_index {
+                    return false;
                 }
                 for (class, share) in shares.iter_mut().enumerate() {
-                    *share = spread * weight(class);
+                    *share = spread * self.weight(class);
                 }
-                shares[index as usize] += (1.0 - smoothing) * weight(index as usize);
+                shares[index as usize] += (1.0 - self.smoothing) * self.weight(index as usize);
             }
-            Targets::Probabilities(all) => {
+            Truth::Probabilities(all) => {
                 for ((class, share), at) in shares.iter_mut().enumerate().zip(places.of(target)) {
-                    *share = weight(class) * (all[at] * (1.0 - smoothing) + spread);
+                    let truth = all[at].to_f64() * (1.0 - self.smoothing) + spread;
+                    *share = self.weight(class) * truth;
                 }
             }
         }
+        true
     }
 
     /// What the mean divides the sum by.
-    fn divisor(&self, places: &Places) -> f64 {
-        match (&self.targets, self.rule.reduction) {
+    fn divisor<T>(&self, truth: Truth<'_, T>, places: &Places) -> f64 {
+        match (truth, self.reduction) {
             (_, Reduction::Sum | Reduction::None) => 1.0,
-            (Targets::Probabilities(_), Reduction::Mean) => places.targets as f64,
-            (Targets::Indices(indices), Reduction::Mean) => indices
+            (Truth::Probabilities(_), Reduction::Mean) => places.targets as f64,
+            (Truth::Indices(indices), Reduction::Mean) => indices
                 .iter()
-                .filter(|&&index| index != self.rule.ignore_index)
-                .map(|&index| {
-                    let weight = self.rule.weight.as_ref();
-                    weight.map_or(1.0, |weight| weight[index as usize])
-                })
+                .filter(|&&index| index != self.ignore_index)
+                .map(|&index| self.weight(index as usize))
                 .sum(),
         }
     }
 
-    fn forward<T: Element>(&self, logits: &[T], places: &Places) -> Result<Vec<T>> {
+    fn forward<T: Element>(
+        &self,
+        logits: &[T],
+        truth: Truth<'_, T>,
+        places: &Places,
+    ) -> Result<Vec<T>> {
+        // Where one class alone counts, the others' logits may be −∞; PyTorch looks at all of them
+        // otherwise, and so gives NaN for a share of 0.
+        let one_counts = matches!(truth, Truth::Indices(_)) && self.smoothing == 0.0;
         let mut shares = vec![0.0; places.classes];
         let mut losses = Vec::with_capacity(places.targets);
         for target in 0..places.targets {
-            self.shares(places, target, &mut shares);
-            let row = places.of(target).map(|at| logits[at].to_f64());
-            let log_sum = log_sum_exp(row.clone());
-            let terms = row.zip(&shares).filter(|(_, share)| **share != 0.0);
-            losses.push(terms.map(|(x, share)| share * (log_sum - x)).sum::<f64>());
+            if !self.shares(truth, places, target, &mut shares) {
+                losses.push(0.0);
+                continue;
+            }
+            let terms = log_softmax(places.of(target).map(|at| logits[at]))
+                .zip(&shares)
+                .filter(|(_, share)| !one_counts || **share != 0.0);
+            losses.push(terms.map(|(log, share)| -share * log.to_f64()).sum::<f64>());
         }
-        Ok(match self.rule.reduction {
+        Ok(match self.reduction {
             Reduction::None => losses.into_iter().map(T::from_f64).collect(),
             Reduction::Sum | Reduction::Mean => {
                 let sum: f64 = losses.into_iter().sum();
-                vec![T::from_f64(sum / self.divisor(places))]
+                vec![T::from_f64(sum / self.divisor(truth, places))]
             }
         })
     }
 
-    fn backward<T: Element>(&self, logits: &Tensor, grad: &Tensor) -> Result<Tensor> {
-        let places = Places::new(logits.dims());
-        let scale = 1.0 / self.divisor(&places);
-        let mut values = zeros::<T>(logits.elem_count())?;
+    /// What flows into the loss of each target.
+    fn incoming<T: Element>(
+        &self,
+        grad: &[T],
+        truth: Truth<'_, T>,
+        places: &Places,
+    ) -> impl Fn(usize) -> f64 {
+        let scale = 1.0 / self.divisor(truth, places);
+        move |target| match self.reduction {
+            Reduction::None => grad[target].to_f64(),
+            Reduction::Sum | Reduction::Mean => grad[0].to_f64() * scale,
+        }
+    }
+
+    fn logits_gradient<T: Element>(
+        &self,
+        logits: &[T],
+        truth: Truth<'_, T>,
+        grad: &[T],
+        places: &Places,
+    ) -> Result<Vec<T>> {
+        let incoming = self.incoming(grad, truth, places);
+        let mut values = zeros::<T>(logits.len())?;
         let mut shares = vec![0.0; places.classes];
-        with_elements::<T, _>(grad, |grad| {
-            with_elements::<T, _>(logits, |logits| {
-                for target in 0..places.targets {
-                    self.shares(&places, target, &mut shares);
-                    if shares.iter().all(|share| *share == 0.0) {
-                        continue;
-                    }
-                    let grad = match self.rule.reduction {
-                        Reduction::None => grad[target].to_f64(),
-                        Reduction::Sum | Reduction::Mean => grad[0].to_f64() * scale,
-                    };
-                    let total: f64 = shares.iter().sum();
-                    let row = places.of(target).map(|at| logits[at].to_f64());
-                    let log_sum = log_sum_exp(row.clone());
-                    for ((x, at), share) in row.zip(places.of(target)).zip(&shares) {
-                        let softmax = (x - log_sum).exp();
-                        values[at] = T::from_f64(grad * (total * softmax - share));
-                    }
-                }
-                Ok(())
-            })
-        })?;
-        Tensor::from_vec(values, logits.shape(), logits.device())
+        for target in 0..places.targets {
+            if !self.shares(truth, places, target, &mut shares) {
+                continue;
+            }
+            // What flows into each class's −log softmax; then through the softmax.
+            let incoming = incoming(target);
+            let flow = |share: &f64| T::from_f64(share * incoming);
+            let total = shares
+                .iter()
+                .map(flow)
+                .fold(T::ZERO, |sum, flow| sum + flow);
+            let logs = log_softmax(places.of(target).map(|at| logits[at]));
+            for ((log, at), share) in logs.zip(places.of(target)).zip(&shares) {
+                values[at] = log.exp() * total - flow(share);
+            }
+        }
+        Ok(values)
+    }
+
+    /// −log softmax, as much as each class counts.
+    fn targets_gradient<T: Element>(
+        &self,
+        logits: &[T],
+        truth: Truth<'_, T>,
+        grad: &[T],
+        places: &Places,
+    ) -> Result<Vec<T>> {
+        let incoming = self.incoming(grad, truth, places);
+        let mut values = zeros::<T>(logits.len())?;
+        for target in 0..places.targets {
+            let scale = incoming(target) * (1.0 - self.smoothing);
+            let logs = log_softmax(places.of(target).map(|at| logits[at]));
+            for (class, (log, at)) in logs.zip(places.of(target)).enumerate() {
+                values[at] = T::from_f64(-scale * self.weight(class) * log.to_f64());
+            }
+        }
+        Ok(values)
     }
 
     fn shape(&self, dims: &[usize]) -> Shape {
-        match (self.rule.reduction, dims) {
+        match (self.reduction, dims) {
             (Reduction::None, [n, _, rest @ ..]) => {
                 let shape: Vec<usize> = std::iter::once(n).chain(rest).copied().collect();
                 shape.into()
@@ -169,16 +237,32 @@ impl CrossEntropyOp {
     }
 }
 
-/// log Σ exp, with the largest taken out first, so that logits of 10⁴ neither overflow nor vanish.
-fn log_sum_exp(values: impl Iterator<Item = f64> + Clone) -> f64 {
-    let largest = values.clone().fold(f64::NEG_INFINITY, f64::max);
-    if largest.is_infinite() {
-        return values.sum::<f64>();
-    }
-    largest + values.map(|x| (x - largest).exp()).sum::<f64>().ln()
+/// x − log Σ exp x, with the largest taken out first, so that logits of 10⁴ neither overflow nor
+/// vanish. Where the largest is ∞, or all are −∞, it is ∞ − ∞: NaN, as in PyTorch.
+fn log_softmax<T: Element>(
+    logits: impl Iterator<Item = T> + Clone,
+) -> impl Iterator<Item = T> + Clone {
+    let larger = |a, b| if b > a { b } else { a };
+    let largest = logits.clone().fold(T::NEG_INFINITY, larger);
+    let exp = logits.clone().map(move |x| (x - largest).exp());
+    let log_sum = exp.fold(T::ZERO, |sum, exp| sum + exp).ln();
+    logits.map(move |x| x - largest - log_sum)
 }
 
-impl CustomOp1 for CrossEntropyOp {
+impl OfIndices {
+    fn gradient<T: Element>(&self, logits: &Tensor, grad: &Tensor) -> Result<Tensor> {
+        let places = Places::new(logits.dims());
+        let truth = Truth::Indices(&self.indices);
+        let values = with_elements::<T, _>(grad, |grad| {
+            with_elements::<T, _>(logits, |logits| {
+                self.rule.logits_gradient(logits, truth, grad, &places)
+            })
+        })?;
+        Tensor::from_vec(values, logits.shape(), logits.device())
+    }
+}
+
+impl CustomOp1 for OfIndices {
     fn name(&self) -> &'static str {
         NAME
     }
@@ -186,16 +270,82 @@ impl CustomOp1 for CrossEntropyOp {
     fn cpu_fwd(&self, logits: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let places = Places::new(layout.dims());
         for_float!(logits, NAME, T => {
-            let losses = self.forward(elements::<T>(logits, layout)?, &places)?;
-            output(losses, self.shape(layout.dims()))
+            let logits = elements::<T>(logits, layout)?;
+            let losses = self.rule.forward(logits, Truth::Indices(&self.indices), &places)?;
+            output(losses, self.rule.shape(layout.dims()))
         })
     }
 
     fn bwd(&self, logits: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
         let grad = grad.contiguous()?;
         Ok(Some(match logits.dtype() {
-            DType::F64 => self.backward::<f64>(logits, &grad)?,
-            _ => self.backward::<f32>(logits, &grad)?,
+            DType::F64 => self.gradient::<f64>(logits, &grad)?,
+            _ => self.gradient::<f32>(logits, &grad)?,
         }))
+    }
+}
+
+impl OfProbabilities {
+    /// The gradients of logits and targets, each where it is asked for.
+    fn gradients<T: Element>(
+        &self,
+        logits: &Tensor,
+        targets: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let places = Places::new(logits.dims());
+        let (rule, of_targets) = (&self.rule, targets.track_op());
+        let (grad_logits, grad_targets) = with_elements::<T, _>(grad, |grad| {
+            with_elements::<T, _>(targets, |targets| {
+                let truth = Truth::Probabilities(targets);
+                with_elements::<T, _>(logits, |logits| {
+                    let of_targets = of_targets
+                        .then(|| rule.targets_gradient(logits, truth, grad, &places))
+                        .transpose()?;
+                    let of_logits = rule.logits_gradient(logits, truth, grad, &places)?;
+                    Ok((of_logits, of_targets))
+                })
+            })
+        })?;
+        let tensor = |values| Tensor::from_vec(values, logits.shape(), logits.device());
+        Ok((
+            Some(tensor(grad_logits)?),
+            grad_targets.map(tensor).transpose()?,
+        ))
+    }
+}
+
+impl CustomOp2 for OfProbabilities {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn cpu_fwd(
+        &self,
+        logits: &CpuStorage,
+        layout: &Layout,
+        targets: &CpuStorage,
+        targets_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let places = Places::new(layout.dims());
+        for_float!(logits, NAME, T => {
+            let truth = Truth::Probabilities(elements::<T>(targets, targets_layout)?);
+            let losses = self.rule.forward(elements::<T>(logits, layout)?, truth, &places)?;
+            output(losses, self.rule.shape(layout.dims()))
+        })
+    }
+
+    fn bwd(
+        &self,
+        logits: &Tensor,
+        targets: &Tensor,
+        _: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let grad = grad.contiguous()?;
+        match logits.dtype() {
+            DType::F64 => self.gradients::<f64>(logits, targets, &grad),
+            _ => self.gradients::<f32>(logits, targets, &grad),
+        }
     }
 }

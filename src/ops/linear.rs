@@ -37,7 +37,7 @@ fn forward<T: Element>(
     let mode = match bias {
         Some((bias, layout)) => {
             let bias = elements::<T>(bias, layout)?;
-            for row in values.chunks_mut(outputs) {
+            for row in values.chunks_mut(outputs.max(1)) {
                 row.copy_from_slice(bias);
             }
             Into::Add
@@ -65,7 +65,7 @@ fn backward<T: Element>(
     let mut grad_weight = zeros::<T>(outputs * inputs)?;
     let mut grad_bias = zeros::<T>(outputs)?;
     with_elements::<T, _>(grad, |grad| {
-        for row in grad.chunks(outputs) {
+        for row in grad.chunks(outputs.max(1)) {
             add(&mut grad_bias, row);
         }
         let grad = Matrix::new(grad, rows, outputs);

@@ -3,6 +3,8 @@
 //! Each result is the same to the last digit on any number of threads: work is cut into pieces of
 //! a size that does not depend on the threads, and sums over pieces are taken in the pieces' order.
 
+pub(crate) mod adagrad;
+pub(crate) mod adam;
 pub(crate) mod buffer;
 pub(crate) mod conv2d;
 pub(crate) mod cross_entropy;
@@ -12,5 +14,8 @@ mod im2col;
 pub(crate) mod linear;
 pub(crate) mod max_pool2d;
 mod memory;
+pub(crate) mod pad2d;
 pub(crate) mod relu;
+pub(crate) mod rms_prop;
 pub(crate) mod sgd;
+pub(crate) mod update;

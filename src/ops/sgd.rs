@@ -1,11 +1,11 @@
-//! One step of SGD: on the CPU in place, one pass for the direction and one for the parameter.
+//! One step of SGD.
 
-use candle_core::{CpuStorage, InplaceOp2, Layout, Result, Tensor, Var, bail};
+use candle_core::{Result, Tensor};
 
-use super::buffer::{Element, elements, for_float};
+use super::buffer::Element;
+use super::update::{self, Buffers};
 
-const NAME: &str = "sgd";
-
+/// The first buffer is the direction of the last step; there is none without a momentum.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rule {
     pub(crate) lr: f64,
@@ -14,112 +14,93 @@ pub(crate) struct Rule {
     pub(crate) weight_decay: f64,
     pub(crate) nesterov: bool,
     pub(crate) maximize: bool,
+    /// Whether the buffer holds nothing yet: the gradient becomes the direction as it is.
+    pub(crate) first: bool,
 }
 
-/// Changes `var`, and `momentum`, which is empty before the first step.
-pub(crate) fn step(
-    rule: &Rule,
-    var: &Var,
-    momentum: &mut Option<Tensor>,
-    gradient: &Tensor,
-) -> Result<()> {
-    let mut direction = gradient.contiguous()?;
-    if rule.maximize {
-        direction = direction.neg()?;
-    }
-    if rule.weight_decay != 0.0 {
-        let decay = var.as_detached_tensor().affine(rule.weight_decay, 0.0)?;
-        direction = (direction + decay)?;
-    }
-    if rule.momentum != 0.0 {
-        let buffer = match momentum.take() {
-            Some(buffer) => {
-                let share = 1.0 - rule.dampening;
-                add_scaled(&buffer, rule.momentum, &direction, share)?
-            }
-            // A copy: the gradient belongs to the caller.
-            None => direction.copy()?,
-        };
-        direction = match rule.nesterov {
-            true => (direction + buffer.affine(rule.momentum, 0.0)?)?,
-            false => buffer.clone(),
-        };
-        *momentum = Some(buffer);
-    }
-    let tensor = var.as_tensor();
-    if tensor.device().is_cpu() && tensor.is_contiguous() {
-        tensor.inplace_op2(
-            &direction,
-            &ScaleAdd {
-                keep: 1.0,
-                scale: -rule.lr,
-            },
-        )
-    } else {
-        var.set(&(var.as_detached_tensor() - direction.affine(rule.lr, 0.0)?)?)
-    }
-}
+impl update::Rule for Rule {
+    const NAME: &'static str = "sgd";
 
-/// `keep·buffer + scale·other`, in place where that can be.
-fn add_scaled(buffer: &Tensor, keep: f64, other: &Tensor, scale: f64) -> Result<Tensor> {
-    if buffer.device().is_cpu() {
-        buffer.inplace_op2(other, &ScaleAdd { keep, scale })?;
-        Ok(buffer.clone())
-    } else {
-        buffer.affine(keep, 0.0)? + other.affine(scale, 0.0)?
-    }
-}
-
-/// `into = keep·into + scale·from`.
-struct ScaleAdd {
-    keep: f64,
-    scale: f64,
-}
-
-impl ScaleAdd {
-    fn run<T: Element>(&self, into: &mut [T], from: &[T]) {
-        let (keep, scale) = (T::from_f64(self.keep), T::from_f64(self.scale));
-        if self.keep == 1.0 {
-            for (into, &from) in into.iter_mut().zip(from) {
-                *into += scale * from;
-            }
-        } else {
-            for (into, &from) in into.iter_mut().zip(from) {
-                *into = *into * keep + scale * from;
-            }
-        }
-    }
-}
-
-impl InplaceOp2 for ScaleAdd {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
-    fn cpu_fwd(
+    fn on_cpu<T: Element>(
         &self,
-        into: &mut CpuStorage,
-        into_layout: &Layout,
-        from: &CpuStorage,
-        from_layout: &Layout,
-    ) -> Result<()> {
-        let Some((start, end)) = into_layout.contiguous_offsets() else {
-            bail!("{NAME}: the parameter is not contiguous");
+        parameter: &mut [T],
+        gradient: &[T],
+        [direction, _, _]: [&mut [T]; 3],
+    ) {
+        let sign = T::from_f64(if self.maximize { -1.0 } else { 1.0 });
+        let decay = T::from_f64(self.weight_decay);
+        let down = T::from_f64(-self.lr);
+        let wanted = |p: T, g: T| match self.weight_decay != 0.0 {
+            true => sign * g + decay * p,
+            false => sign * g,
         };
-        if into_layout.shape() != from_layout.shape() {
-            bail!(
-                "{NAME}: a gradient of shape {:?} for a parameter of shape {:?}",
-                from_layout.shape(),
-                into_layout.shape()
-            );
-        }
-        for_float!(from, NAME, T => {
-            let from = elements::<T>(from, from_layout)?;
-            match T::as_mut_slice(into) {
-                Some(into) => self.run(&mut into[start..end], from),
-                None => bail!("{NAME}: parameter and gradient have different types"),
+        if self.momentum == 0.0 {
+            for (p, &g) in parameter.iter_mut().zip(gradient) {
+                *p += down * wanted(*p, g);
             }
-            Ok(())
-        })
+            return;
+        }
+        let keep = T::from_f64(self.momentum);
+        let share = T::from_f64(1.0 - self.dampening);
+        let each = parameter.iter_mut().zip(gradient).zip(direction);
+        for ((p, &g), b) in each {
+            let g = wanted(*p, g);
+            *b = match self.first {
+                true => g,
+                false => *b * keep + share * g,
+            };
+            *p += down
+                * match self.nesterov {
+                    true => g + keep * *b,
+                    false => *b,
+                };
+        }
+    }
+
+    fn on_device(
+        &self,
+        parameter: &Tensor,
+        gradient: &Tensor,
+        [direction, _, _]: &mut Buffers,
+    ) -> Result<Tensor> {
+        let mut g = update::wanted(parameter, gradient, self.maximize, self.weight_decay)?;
+        if let Some(direction) = direction {
+            *direction = match self.first {
+                true => g.copy()?,
+                false => {
+                    (direction.affine(self.momentum, 0.0)?
+                        + g.affine(1.0 - self.dampening, 0.0)?)?
+                }
+            };
+            g = match self.nesterov {
+                true => (g + direction.affine(self.momentum, 0.0)?)?,
+                false => direction.clone(),
+            };
+        }
+        parameter - g.affine(self.lr, 0.0)?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::update::tests::both_ways_agree;
+
+    #[test]
+    fn the_device_does_the_same() {
+        for (momentum, nesterov) in [(0.0, false), (0.9, false), (0.9, true)] {
+            for (weight_decay, maximize) in [(0.0, false), (0.1, true)] {
+                let rule = |step| Rule {
+                    lr: 0.1,
+                    momentum,
+                    dampening: if nesterov { 0.0 } else { 0.2 },
+                    weight_decay,
+                    nesterov,
+                    maximize,
+                    first: step == 1,
+                };
+                both_ways_agree(rule, [momentum > 0.0, false, false]);
+            }
+        }
     }
 }

@@ -1,14 +1,32 @@
-//! Optimizers: how the parameters follow their gradients.
+//! Optimizers: how the parameters follow their gradients; and [`schedule`]s: how the learning rate
+//! changes meanwhile.
 
+mod adagrad;
+mod adam;
+mod adam_w;
+mod parameters;
+mod rms_prop;
+pub mod schedule;
 mod sgd;
 
+pub use adagrad::{Adagrad, AdagradBuilder};
+pub use adam::{Adam, AdamBuilder};
+pub use adam_w::{AdamW, AdamWBuilder};
+pub use rms_prop::{RmsProp, RmsPropBuilder};
 pub use sgd::{Sgd, SgdBuilder};
 
 use candle_core::backprop::GradStore;
 
 use crate::Result;
+use crate::error::invalid;
+use crate::state::StateDict;
 
-/// What changes the parameters after each batch.
+/// What changes the parameters after each batch. Equivalent of `torch.optim.Optimizer`.
+///
+/// # Differences from PyTorch
+///
+/// The gradients come with [`step`](Self::step), not with the parameters, so there is no `zero_grad`. No
+/// parameter groups: the state's `param_groups.0` is the only one.
 ///
 /// # Example
 ///
@@ -37,4 +55,104 @@ pub trait Optimizer {
 
     /// Sets the learning rate from the next step on.
     fn set_lr(&mut self, lr: f64);
+
+    /// The momentum, or of [`Adam`] and [`AdamW`] the first of the betas: what
+    /// [`OneCycleLr`](schedule::OneCycleLr) cycles. None where the optimizer has neither.
+    fn momentum(&self) -> Option<f64> {
+        None
+    }
+
+    /// Sets the momentum, or the first of the betas, from the next step on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) where the optimizer has neither.
+    fn set_momentum(&mut self, momentum: f64) -> Result<()> {
+        invalid(
+            "Optimizer",
+            "momentum",
+            momentum,
+            "cannot be set: this optimizer has neither a momentum nor betas",
+        )
+    }
+
+    /// What the optimizer remembers: its options, and for each parameter, by its place, the buffers.
+    /// Equivalent of `torch.optim.Optimizer.state_dict`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Candle`](crate::Error::Candle) where there is no memory.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use candlelight::prelude::*;
+    ///
+    /// # fn main() -> Result<()> {
+    /// let x = Var::new(3f32, &Device::Cpu)?;
+    /// let mut adam = Adam::builder(vec![x.clone()]).lr(0.1).build()?;
+    /// adam.step(&x.sqr()?.backward()?)?;
+    /// let state = adam.state_dict()?;
+    /// assert_eq!(state.number("param_groups.0.lr"), Some(0.1));
+    /// assert_eq!(state.number("state.0.step"), Some(1.0));
+    /// assert!(state.get("state.0.exp_avg").is_some());
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn state_dict(&self) -> Result<StateDict>;
+
+    /// Takes what [`state_dict`](Self::state_dict) gave, the options too: the next steps are those that
+    /// would have followed there. Equivalent of `torch.optim.Optimizer.load_state_dict`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WrongState`](crate::Error::WrongState), which names the entry, where one is missing,
+    /// not known, or of another shape or dtype; [`Error::InvalidParameter`](crate::Error::InvalidParameter)
+    /// where an option is outside its range. Then nothing has changed.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use candlelight::prelude::*;
+    ///
+    /// # fn main() -> Result<()> {
+    /// let x = Var::new(3f32, &Device::Cpu)?;
+    /// let mut adam = Adam::builder(vec![x.clone()]).build()?;
+    /// let sgd = Sgd::builder(vec![x], 0.1).build()?;
+    /// let error = adam.load_state_dict(&sgd.state_dict()?).unwrap_err();
+    /// assert!(error.to_string().starts_with("Adam: param_groups.0.betas.0 is missing; "));
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn load_state_dict(&mut self, state: &StateDict) -> Result<()>;
+}
+
+impl<T: Optimizer + ?Sized> Optimizer for Box<T> {
+    fn step(&mut self, gradients: &GradStore) -> Result<()> {
+        (**self).step(gradients)
+    }
+
+    fn lr(&self) -> f64 {
+        (**self).lr()
+    }
+
+    fn set_lr(&mut self, lr: f64) {
+        (**self).set_lr(lr);
+    }
+
+    fn momentum(&self) -> Option<f64> {
+        (**self).momentum()
+    }
+
+    fn set_momentum(&mut self, momentum: f64) -> Result<()> {
+        (**self).set_momentum(momentum)
+    }
+
+    fn state_dict(&self) -> Result<StateDict> {
+        (**self).state_dict()
+    }
+
+    fn load_state_dict(&mut self, state: &StateDict) -> Result<()> {
+        (**self).load_state_dict(state)
+    }
 }

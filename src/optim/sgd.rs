@@ -1,12 +1,14 @@
 //! Stochastic gradient descent.
 
+use candle_core::Var;
 use candle_core::backprop::GradStore;
-use candle_core::{DType, Tensor, Var};
 
 use super::Optimizer;
+use super::parameters::{CURE, Parameters, at_least_0, flag, option};
+use crate::Result;
 use crate::error::invalid;
-use crate::ops::sgd::{Rule, step};
-use crate::{Error, Result};
+use crate::ops::sgd::Rule;
+use crate::state::{Reader, StateDict};
 
 const NAME: &str = "Sgd";
 
@@ -28,12 +30,13 @@ const NAME: &str = "Sgd";
 ///
 /// # Errors
 ///
-/// When built: [`Error::InvalidParameter`], [`Error::WrongDType`]. In [`step`](Optimizer::step):
-/// [`Error::Candle`].
+/// When built: [`Error::InvalidParameter`](crate::Error::InvalidParameter),
+/// [`Error::WrongDType`](crate::Error::WrongDType). In [`step`](Optimizer::step):
+/// [`Error::Candle`](crate::Error::Candle).
 ///
 /// # Differences from PyTorch
 ///
-/// `lr` has no default. No parameter groups.
+/// `lr` has no default. No parameter groups. An infinite number is refused.
 ///
 /// # Example
 ///
@@ -52,15 +55,8 @@ const NAME: &str = "Sgd";
 /// ```
 #[derive(Debug)]
 pub struct Sgd {
-    parameters: Vec<Parameter>,
+    parameters: Parameters,
     rule: Rule,
-}
-
-#[derive(Debug)]
-struct Parameter {
-    var: Var,
-    /// The direction of the last step; none before the first.
-    momentum: Option<Tensor>,
 }
 
 /// The parameters of an [`Sgd`] before it is built.
@@ -117,48 +113,38 @@ impl SgdBuilder {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidParameter`] where a parameter is outside its range, [`Error::WrongDType`]
-    /// where a variable is not f32 or f64.
+    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) where a parameter is outside its
+    /// range, [`Error::WrongDType`](crate::Error::WrongDType) where a variable is not f32 or f64.
     pub fn build(self) -> Result<Sgd> {
-        let rule = self.rule;
-        for (name, value) in [
+        check(&self.rule)?;
+        let names = ["momentum_buffer", "", ""];
+        Ok(Sgd {
+            parameters: Parameters::new(NAME, self.parameters, names, false)?,
+            rule: self.rule,
+        })
+    }
+}
+
+fn check(rule: &Rule) -> Result<()> {
+    at_least_0(
+        NAME,
+        [
             ("lr", rule.lr),
             ("momentum", rule.momentum),
             ("weight_decay", rule.weight_decay),
-        ] {
-            if !(value >= 0.0 && value.is_finite()) {
-                return invalid(NAME, name, value, "must be a number of at least 0");
-            }
-        }
-        if !rule.dampening.is_finite() {
-            return invalid(NAME, "dampening", rule.dampening, "must be a number");
-        }
-        if rule.nesterov && (rule.momentum == 0.0 || rule.dampening != 0.0) {
-            let problem = format!(
-                "needs a momentum above 0 and a dampening of 0, not momentum={} and dampening={}",
-                rule.momentum, rule.dampening
-            );
-            return invalid(NAME, "nesterov", true, problem);
-        }
-        for var in &self.parameters {
-            if !matches!(var.dtype(), DType::F32 | DType::F64) {
-                return Err(Error::WrongDType {
-                    layer: NAME,
-                    what: "a parameter",
-                    got: var.dtype(),
-                    expected: "f32 or f64",
-                });
-            }
-        }
-        let fresh = |var| Parameter {
-            var,
-            momentum: None,
-        };
-        Ok(Sgd {
-            parameters: self.parameters.into_iter().map(fresh).collect(),
-            rule,
-        })
+        ],
+    )?;
+    if !rule.dampening.is_finite() {
+        return invalid(NAME, "dampening", rule.dampening, "must be a number");
     }
+    if rule.nesterov && (rule.momentum == 0.0 || rule.dampening != 0.0) {
+        let problem = format!(
+            "needs a momentum above 0 and a dampening of 0, not momentum={} and dampening={}",
+            rule.momentum, rule.dampening
+        );
+        return invalid(NAME, "nesterov", true, problem);
+    }
+    Ok(())
 }
 
 impl Sgd {
@@ -173,6 +159,7 @@ impl Sgd {
                 weight_decay: 0.0,
                 nesterov: false,
                 maximize: false,
+                first: true,
             },
         }
     }
@@ -180,13 +167,14 @@ impl Sgd {
 
 impl Optimizer for Sgd {
     fn step(&mut self, gradients: &GradStore) -> Result<()> {
-        for parameter in &mut self.parameters {
-            if let Some(gradient) = gradients.get(&parameter.var) {
-                let Parameter { var, momentum } = parameter;
-                step(&self.rule, var, momentum, gradient)?;
+        let rule = self.rule;
+        self.parameters.step(gradients, |parameter| {
+            let first = parameter.buffers[0].is_none();
+            if rule.momentum != 0.0 {
+                parameter.need(0, 0.0)?;
             }
-        }
-        Ok(())
+            Ok(Rule { first, ..rule })
+        })
     }
 
     fn lr(&self) -> f64 {
@@ -195,5 +183,46 @@ impl Optimizer for Sgd {
 
     fn set_lr(&mut self, lr: f64) {
         self.rule.lr = lr;
+    }
+
+    fn momentum(&self) -> Option<f64> {
+        Some(self.rule.momentum)
+    }
+
+    fn set_momentum(&mut self, momentum: f64) -> Result<()> {
+        self.rule.momentum = momentum;
+        Ok(())
+    }
+
+    fn state_dict(&self) -> Result<StateDict> {
+        let rule = self.rule;
+        self.parameters.state_dict(&[
+            ("lr", rule.lr),
+            ("momentum", rule.momentum),
+            ("dampening", rule.dampening),
+            ("weight_decay", rule.weight_decay),
+            ("nesterov", flag(rule.nesterov)),
+            ("maximize", flag(rule.maximize)),
+        ])
+    }
+
+    fn load_state_dict(&mut self, state: &StateDict) -> Result<()> {
+        let reader = Reader::new(state, NAME, CURE);
+        let number = |name| reader.number(&option(name));
+        let rule = Rule {
+            lr: number("lr")?,
+            momentum: number("momentum")?,
+            dampening: number("dampening")?,
+            weight_decay: number("weight_decay")?,
+            nesterov: reader.flag(&option("nesterov"))?,
+            maximize: reader.flag(&option("maximize"))?,
+            first: true,
+        };
+        check(&rule)?;
+        let states = self.parameters.read(&reader, [false; 3])?;
+        reader.finish()?;
+        self.parameters.set(states);
+        self.rule = rule;
+        Ok(())
     }
 }

@@ -1,5 +1,6 @@
-//! Training: the device, the trainer, its history and its metrics.
+//! Training: the device, the trainer, its history and its metrics, checkpoints.
 
+mod checkpoint;
 mod confusion;
 mod device;
 mod evaluate;
@@ -7,9 +8,10 @@ mod history;
 mod progress;
 mod trainer;
 
+pub use checkpoint::Checkpoint;
 pub use confusion::Confusion;
 pub use device::{DeviceChoice, pick_device};
 pub use evaluate::{Evaluation, Mistake, evaluate};
 pub use history::{EpochRecord, History, StepRecord};
 pub use progress::Progress;
-pub use trainer::{Trainer, TrainerBuilder};
+pub use trainer::{Every, Trainer, TrainerBuilder};

@@ -1,15 +1,24 @@
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use candle_core::Device;
 
 use super::evaluate::{Logits, right};
-use super::{EpochRecord, History, Progress, StepRecord, device, evaluate};
+use super::{Checkpoint, EpochRecord, History, Progress, StepRecord, device, evaluate};
 use crate::data::{Batch, DataLoader};
 use crate::loss::CrossEntropyLoss;
 use crate::nn::Network;
 use crate::optim::Optimizer;
+use crate::optim::schedule::Schedule;
 use crate::{Error, Result};
+
+mod builder;
+mod every;
+
+pub use builder::TrainerBuilder;
+pub use every::Every;
+use every::Scheduled;
 
 type Callback = Box<dyn FnMut(&Progress) + Send>;
 
@@ -52,6 +61,10 @@ pub struct Trainer {
     optimizer: Box<dyn Optimizer + Send>,
     device: Device,
     epochs: usize,
+    schedule: Option<Scheduled>,
+    checkpoint: Option<PathBuf>,
+    /// What the next `fit` goes on from.
+    resumed: Option<Checkpoint>,
     on_progress: Option<Callback>,
 }
 
@@ -62,19 +75,63 @@ impl Trainer {
         criterion: CrossEntropyLoss,
         optimizer: impl Optimizer + Send + 'static,
     ) -> TrainerBuilder {
-        TrainerBuilder {
-            net: Box::new(net),
-            criterion,
-            optimizer: Box::new(optimizer),
-            device: None,
-            epochs: 1,
-            on_progress: None,
-        }
+        TrainerBuilder::new(Box::new(net), criterion, Box::new(optimizer))
     }
 
     /// The device that it trains on.
     pub fn device(&self) -> &Device {
         &self.device
+    }
+
+    /// Goes where a checkpoint was written: parameters, optimizer, schedule, the global generator. The
+    /// next [`fit`](Self::fit) trains the epochs that are left of `epochs`, to the last bit as if the run
+    /// had never stopped, and its history begins with the checkpoint's.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MissingFile`], [`Error::CorruptFile`], [`Error::Io`]; [`Error::WrongState`], which names
+    /// the entry, where the checkpoint is of another network, optimizer or schedule. Then nothing has
+    /// changed.
+    ///
+    /// # Example
+    ///
+    /// A script that goes on where it was stopped:
+    ///
+    /// ```
+    /// use candlelight::prelude::*;
+    ///
+    /// # fn main() -> Result<()> {
+    /// # let path = std::env::temp_dir().join("candlelight-doc-resume.safetensors");
+    /// # std::fs::remove_file(&path).ok();
+    /// # for run in 0..2 {
+    /// manual_seed(0);
+    /// let net = Net::new(var_builder(DType::F32, &Device::Cpu))?;
+    /// let criterion = CrossEntropyLoss::builder().build()?;
+    /// let adam = Adam::builder(net.parameters()).build()?;
+    /// let test = Mnist::builder("data").train(false).build()?;
+    /// let loader = DataLoader::builder(Subset::new(test, (0..640).collect())?).batch_size(64).build()?;
+    ///
+    /// let mut trainer = Trainer::builder(net, criterion, adam)
+    ///     .epochs(2)
+    ///     .checkpoint(&path)
+    ///     .build()?;
+    /// if path.exists() {
+    ///     trainer.resume(&path)?;
+    /// }
+    /// let history = trainer.fit(&loader, None)?;
+    /// assert_eq!(history.epochs.len(), 2);
+    /// # }
+    /// # std::fs::remove_file(path).ok();
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn resume(&mut self, path: impl AsRef<Path>) -> Result<()> {
+        let checkpoint = Checkpoint::load(path)?;
+        let schedule = self.schedule.as_mut();
+        let schedule = schedule.map(|scheduled| &mut *scheduled.schedule as &mut dyn Schedule);
+        checkpoint.restore(self.net.as_ref(), self.optimizer.as_mut(), schedule)?;
+        self.resumed = Some(checkpoint);
+        Ok(())
     }
 
     /// Trains for the number of epochs, and after each evaluates the net on `test`. Called again, it
@@ -86,14 +143,21 @@ impl Trainer {
     /// # Errors
     ///
     /// [`Error::EmptyDataset`] where a loader has no batch, [`Error::WrongShape`] where the net does
-    /// not give (N, classes) or the criterion not one number, and what data set, net, criterion and
-    /// optimizer return.
+    /// not give (N, classes) or the criterion not one number, [`Error::Io`] where a checkpoint cannot be
+    /// written, [`Error::WrongState`] where it goes on from a checkpoint whose loaders had other kinds of
+    /// generators, and what data set, net, criterion, optimizer and schedule return.
     pub fn fit(&mut self, train: &DataLoader, test: Option<&DataLoader>) -> Result<History> {
         if train.is_empty() || test.is_some_and(DataLoader::is_empty) {
             return Err(Error::EmptyDataset { what: "Trainer" });
         }
-        let mut history = History::default();
-        for epoch in 1..=self.epochs {
+        let (behind, mut history) = match self.resumed.take() {
+            Some(checkpoint) => {
+                checkpoint.restore_loaders(train, test)?;
+                (checkpoint.epoch, checkpoint.history)
+            }
+            None => Default::default(),
+        };
+        for epoch in behind + 1..=self.epochs {
             let mut progress = Progress {
                 epoch,
                 epochs: self.epochs,
@@ -106,7 +170,9 @@ impl Trainer {
                 (record.test_loss, record.test_accuracy) =
                     (Some(evaluation.loss), Some(evaluation.accuracy));
             }
+            self.go_on(Every::Epoch)?;
             history.epochs.push(record);
+            self.write_checkpoint(epoch, &history, (train, test))?;
             let EpochRecord {
                 test_loss,
                 test_accuracy,
@@ -137,6 +203,7 @@ impl Trainer {
             let Batch { images, targets } = batch?;
             let n = targets.dim(0)?;
             let (loss, correct) = self.step(&images, &targets)?;
+            self.go_on(Every::Step)?;
             images_seen += n;
             images_right += correct;
             loss_sum += loss * n as f64;
@@ -192,6 +259,34 @@ impl Trainer {
         Ok((loss, right(&predictions, &targets.to_vec1::<i64>()?)))
     }
 
+    /// The schedule's next learning rate, where it is due.
+    fn go_on(&mut self, now: Every) -> Result<()> {
+        match &mut self.schedule {
+            Some(Scheduled { schedule, every }) if *every == now => {
+                schedule.step(self.optimizer.as_mut())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn write_checkpoint(
+        &self,
+        epoch: usize,
+        history: &History,
+        (train, test): (&DataLoader, Option<&DataLoader>),
+    ) -> Result<()> {
+        let Some(path) = &self.checkpoint else {
+            return Ok(());
+        };
+        let schedule = self.schedule.as_ref();
+        let schedule = schedule.map(|scheduled| &*scheduled.schedule as &dyn Schedule);
+        Checkpoint::new(self.net.as_ref(), self.optimizer.as_ref(), schedule)?
+            .epoch(epoch)
+            .loaders(train, test)
+            .history(history.clone())
+            .save(path)
+    }
+
     fn report(&mut self, progress: &Progress) {
         if let Some(callback) = &mut self.on_progress {
             callback(progress);
@@ -205,125 +300,6 @@ impl fmt::Debug for Trainer {
         write!(
             f,
             "Trainer({} parameters on {device}, epochs={})",
-            self.net.parameter_count(),
-            self.epochs
-        )
-    }
-}
-
-/// Options of [`Trainer`].
-///
-/// | parameter | default | meaning | valid |
-/// |---|---|---|---|
-/// | `net` | required | what is trained; pass a clone to keep using it | has parameters |
-/// | `criterion` | required | the loss | its reduction gives one number |
-/// | `optimizer` | required | changes the net's parameters | made of `net.parameters()` |
-/// | `device` | the net's | where batches go | the device that the net is on |
-/// | `epochs` | 1 | passes over the training set | at least 1 |
-/// | `on_progress` | nothing | is told where the run stands, after each step | |
-///
-/// # Example
-///
-/// ```
-/// use candlelight::prelude::*;
-///
-/// # fn main() -> Result<()> {
-/// let net = Net::new(var_builder(DType::F32, &Device::Cpu))?;
-/// let criterion = CrossEntropyLoss::builder().build()?;
-/// let sgd = Sgd::builder(net.parameters(), 0.01).build()?;
-/// let trainer = Trainer::builder(net, criterion, sgd)
-///     .epochs(3)
-///     .on_progress(|progress| println!("{progress}"))
-///     .build()?;
-/// assert!(trainer.device().is_cpu());
-/// # Ok(())
-/// # }
-/// ```
-pub struct TrainerBuilder {
-    net: Box<dyn Network + Send>,
-    criterion: CrossEntropyLoss,
-    optimizer: Box<dyn Optimizer + Send>,
-    device: Option<Device>,
-    epochs: usize,
-    on_progress: Option<Callback>,
-}
-
-impl TrainerBuilder {
-    /// Where batches go.
-    pub fn device(mut self, device: impl Into<Device>) -> Self {
-        self.device = Some(device.into());
-        self
-    }
-
-    /// Passes over the training set.
-    pub fn epochs(mut self, epochs: usize) -> Self {
-        self.epochs = epochs;
-        self
-    }
-
-    /// Is told where the run stands: after each step, and after each epoch's evaluation.
-    pub fn on_progress(mut self, callback: impl FnMut(&Progress) + Send + 'static) -> Self {
-        self.on_progress = Some(Box::new(callback));
-        self
-    }
-
-    /// The trainer.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::InvalidParameter`] where `epochs` is 0, the net has no parameters, or `device` is
-    /// another device than the net's.
-    pub fn build(self) -> Result<Trainer> {
-        let refuse = |parameter, value: &str, problem: String| {
-            Err(Error::InvalidParameter {
-                layer: "Trainer",
-                parameter,
-                value: value.into(),
-                problem,
-            })
-        };
-        if self.epochs == 0 {
-            return refuse("epochs", "0", "must be at least 1".into());
-        }
-        let parameters = self.net.named_parameters();
-        let Some((name, first)) = parameters.first() else {
-            return refuse(
-                "net",
-                "a net without parameters",
-                "has nothing to train; list them in named_parameters".into(),
-            );
-        };
-        let device = self.device.unwrap_or_else(|| first.device().clone());
-        if !device.same_device(first.device()) {
-            let there = device::name(first.device());
-            let problem =
-                format!("but the net's {name} is on {there}; give the same device to var_builder");
-            return refuse("device", device::name(&device), problem);
-        }
-        let Self {
-            net,
-            criterion,
-            optimizer,
-            epochs,
-            on_progress,
-            ..
-        } = self;
-        Ok(Trainer {
-            net,
-            criterion,
-            optimizer,
-            device,
-            epochs,
-            on_progress,
-        })
-    }
-}
-
-impl fmt::Debug for TrainerBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "TrainerBuilder({} parameters, epochs={})",
             self.net.parameter_count(),
             self.epochs
         )

@@ -1,3 +1,5 @@
+use std::fmt;
+
 use super::Transform;
 use crate::Result;
 
@@ -21,6 +23,10 @@ use crate::Result;
 /// let transform = compose![ToTensor, Normalize::new([0.1307], [0.3081])?];
 /// let tensor = transform.apply(&GrayImage::new(28, 28))?;
 /// assert_eq!(tensor.dims(), [1, 28, 28]);
+/// assert_eq!(
+///     transform.to_string(),
+///     "Compose(\n    ToTensor()\n    Normalize(mean=[0.1307], std=[0.3081])\n)"
+/// );
 /// # Ok(())
 /// # }
 /// ```
@@ -53,6 +59,21 @@ where
     }
 }
 
+impl<A: fmt::Display, B: fmt::Display> fmt::Display for Compose<A, B> {
+    /// What torchvision's `repr` prints: a line for each transform.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A chain of three is a chain of two, then the third: one list all the same.
+        let first = self.first.to_string();
+        let lines = first
+            .strip_prefix("Compose(\n")
+            .and_then(|lines| lines.strip_suffix("\n)"));
+        match lines {
+            Some(lines) => write!(f, "Compose(\n{lines}\n    {}\n)", self.second),
+            None => write!(f, "Compose(\n    {first}\n    {}\n)", self.second),
+        }
+    }
+}
+
 /// Chains transforms: `compose![a, b, c]` is `a`, then `b`, then `c`. Equivalent of
 /// `torchvision.transforms.Compose([a, b, c])`; see [`Compose`](crate::transforms::Compose).
 ///
@@ -63,7 +84,7 @@ where
 ///
 /// # fn main() -> Result<()> {
 /// let transform = compose![ToTensor, Normalize::new([0.1307], [0.3081])?];
-/// assert!(transform.is_pointwise());
+/// assert!(Transform::<GrayImage>::is_pointwise(&transform));
 /// # Ok(())
 /// # }
 /// ```

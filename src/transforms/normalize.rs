@@ -1,6 +1,8 @@
+use std::fmt;
+
 use candle_core::{DType, Tensor};
 
-use super::Transform;
+use super::{Transform, inplace, repr};
 use crate::{Error, Result};
 
 /// Shifts and scales each channel to mean 0 and deviation 1. Equivalent of
@@ -12,6 +14,7 @@ use crate::{Error, Result};
 /// |---|---|---|---|
 /// | `mean` | required | the mean of each channel | finite; one a channel, or one for all |
 /// | `std` | required | the deviation of each channel | finite, not 0; as many as `mean` |
+/// | `inplace` | false | whether the input itself is overwritten, and is the output | a contiguous input |
 ///
 /// # Shape
 ///
@@ -19,8 +22,8 @@ use crate::{Error, Result};
 ///
 /// # Differences from PyTorch
 ///
-/// None but `inplace`, which a tensor of candle has no use for. A `std` of 0 is refused when the
-/// transform is made, not when it is applied.
+/// A `std` of 0 is refused when the transform is made, not when it is applied. An input that is not
+/// contiguous is refused with `inplace`.
 ///
 /// # Example
 ///
@@ -43,6 +46,7 @@ use crate::{Error, Result};
 pub struct Normalize {
     mean: Vec<f64>,
     std: Vec<f64>,
+    inplace: bool,
 }
 
 impl Normalize {
@@ -83,7 +87,33 @@ impl Normalize {
                 "must be finite and not 0; use mean_and_std to compute it".into(),
             );
         }
-        Ok(Self { mean, std })
+        Ok(Self {
+            mean,
+            std,
+            inplace: false,
+        })
+    }
+
+    /// Whether the input itself is overwritten, and whatever shares its memory with it.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use candlelight::prelude::*;
+    ///
+    /// # fn main() -> Result<()> {
+    /// let x = Tensor::ones((1, 2, 2), DType::F32, &Device::Cpu)?;
+    /// Normalize::new([0.5], [0.5])?.inplace(true).apply(&x)?;
+    /// Normalize::new([0.5], [0.25])?.apply(&x)?;
+    /// assert_eq!(x.sum_all()?.to_scalar::<f32>()?, 4.0);
+    /// Normalize::new([0.5], [0.25])?.inplace(true).apply(&x)?;
+    /// assert_eq!(x.sum_all()?.to_scalar::<f32>()?, 8.0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn inplace(mut self, inplace: bool) -> Self {
+        self.inplace = inplace;
+        self
     }
 
     /// The mean of each channel.
@@ -125,9 +155,13 @@ impl Transform<Tensor> for Normalize {
                 .to_dtype(input.dtype())?
                 .reshape((values.len(), 1, 1))
         };
-        Ok(input
+        let output = input
             .broadcast_sub(&column(&self.mean)?)?
-            .broadcast_div(&column(&self.std)?)?)
+            .broadcast_div(&column(&self.std)?)?;
+        match self.inplace {
+            true => inplace("Normalize", input, &output),
+            false => Ok(output),
+        }
     }
 
     fn is_pointwise(&self) -> bool {
@@ -146,5 +180,13 @@ impl Normalize {
             expected: format!("({c}, H, W) or (N, {c}, H, W)"),
             cure: "give one mean and one std for each channel, and put ToTensor before it".into(),
         }
+    }
+}
+
+impl fmt::Display for Normalize {
+    /// What torchvision's `repr` prints for lists.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (mean, std) = (repr::list(&self.mean), repr::list(&self.std));
+        write!(f, "Normalize(mean={mean}, std={std})")
     }
 }

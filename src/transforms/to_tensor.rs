@@ -1,21 +1,23 @@
+use std::fmt;
+
 use candle_core::{Device, Tensor};
-use image::GrayImage;
 
 use super::Transform;
+use super::pixel::{Image, ImagePixel};
 use crate::Result;
 
-/// A gray image as a tensor of values between 0 and 1. Equivalent of
+/// An image as a tensor of values between 0 and 1. Equivalent of
 /// `torchvision.transforms.ToTensor`.
 ///
 /// `y = x / 255`, in `f32`.
 ///
 /// # Shape
 ///
-/// H rows and W columns of `u8` become (1, H, W) of `f32`.
+/// H rows and W columns of `u8` become (1, H, W) of `f32`, those of an RGB image (3, H, W).
 ///
 /// # Differences from PyTorch
 ///
-/// Gray images only.
+/// Gray and RGB images of 8 bits only.
 ///
 /// # Example
 ///
@@ -34,20 +36,30 @@ use crate::Result;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ToTensor;
 
-impl Transform<GrayImage> for ToTensor {
+impl<P: ImagePixel> Transform<Image<P>> for ToTensor {
     type Output = Tensor;
 
-    fn apply(&self, image: &GrayImage) -> Result<Tensor> {
-        let values: Vec<f32> = image
-            .as_raw()
-            .iter()
+    fn apply(&self, image: &Image<P>) -> Result<Tensor> {
+        let channels = usize::from(P::CHANNEL_COUNT);
+        let pixels = image.as_raw();
+        let channel = |c: usize| pixels.iter().skip(c).step_by(channels);
+        let values: Vec<f32> = (0..channels)
+            .flat_map(channel)
             .map(|&v| f32::from(v) / 255.0)
             .collect();
-        let shape = (1, image.height() as usize, image.width() as usize);
+        let shape = (channels, image.height() as usize, image.width() as usize);
         Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
     }
 
     fn is_pointwise(&self) -> bool {
-        true
+        // Three channels have no one table.
+        P::CHANNEL_COUNT == 1
+    }
+}
+
+impl fmt::Display for ToTensor {
+    /// What torchvision's `repr` prints.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ToTensor()")
     }
 }

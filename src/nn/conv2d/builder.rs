@@ -3,12 +3,12 @@
 use candle_core::{Tensor, Var};
 use candle_nn::VarBuilder;
 
-use super::{Conv2d, LAYER};
-use crate::Result;
+use super::{Conv2d, LAYER, PaddingMode};
 use crate::error::invalid;
 use crate::nn::expect_shape;
 use crate::nn::init::{bias_init, weight_init};
 use crate::size::{Padding2, Size2};
+use crate::{Error, Result};
 
 /// The parameters of a [`Conv2d`] before it is built.
 ///
@@ -34,6 +34,7 @@ pub struct Conv2dBuilder {
     pub(super) dilation: Size2,
     pub(super) groups: usize,
     pub(super) bias: bool,
+    pub(super) padding_mode: PaddingMode,
 }
 
 impl Conv2dBuilder {
@@ -43,7 +44,7 @@ impl Conv2dBuilder {
         self
     }
 
-    /// Zeros around the input; 0 unless set.
+    /// How much is put around the input; 0 unless set.
     pub fn padding(mut self, padding: impl Into<Padding2>) -> Self {
         self.padding = padding.into();
         self
@@ -67,7 +68,30 @@ impl Conv2dBuilder {
         self
     }
 
-    /// The layer, with its weights taken from `vb` as `weight` and `bias`.
+    /// What is put around the input; zeros unless set.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use candlelight::prelude::*;
+    ///
+    /// # fn main() -> Result<()> {
+    /// let identity = Tensor::new(&[[[[0f32, 1.0, 0.0]]]], &Device::Cpu)?;
+    /// let row = Tensor::new(&[[[1f32, 2.0, 3.0]]], &Device::Cpu)?;
+    /// let conv = Conv2d::builder(1, 1, (1, 3))
+    ///     .padding((0, 2))
+    ///     .padding_mode(PaddingMode::Reflect)
+    ///     .build_with(&identity, None)?;
+    /// assert_eq!(conv.forward(&row)?.to_vec3::<f32>()?, [[[2.0, 1.0, 2.0, 3.0, 2.0]]]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn padding_mode(mut self, padding_mode: PaddingMode) -> Self {
+        self.padding_mode = padding_mode;
+        self
+    }
+
+    /// The layer, with its weights taken from `vb` as `weight` and `bias`, of `vb`'s device and dtype.
     ///
     /// # Errors
     ///
@@ -93,7 +117,8 @@ impl Conv2dBuilder {
     ///
     /// # Errors
     ///
-    /// As [`build`](Self::build), and [`WrongShape`](crate::Error::WrongShape).
+    /// As [`build`](Self::build), [`WrongShape`](crate::Error::WrongShape), and
+    /// [`WrongDType`](crate::Error::WrongDType) where weight and bias differ.
     ///
     /// # Example
     ///
@@ -115,6 +140,14 @@ impl Conv2dBuilder {
         expect_shape(LAYER, "weight", weight, &[o, c, h, w])?;
         if let Some(bias) = bias {
             expect_shape(LAYER, "bias", bias, &[o])?;
+            if bias.dtype() != weight.dtype() {
+                return Err(Error::WrongDType {
+                    layer: LAYER,
+                    what: "bias",
+                    got: bias.dtype(),
+                    expected: "the weight's",
+                });
+            }
         }
         Ok(Conv2d {
             weight: Var::from_tensor(&weight.contiguous()?)?,
@@ -128,25 +161,8 @@ impl Conv2dBuilder {
         (self.out_channels, self.in_channels / self.groups, h, w)
     }
 
-    /// Checks each parameter and returns how many inputs one output reads.
+    /// Checks each parameter, in PyTorch's order, and returns how many inputs one output reads.
     fn check(&self) -> Result<usize> {
-        for (name, channels) in [
-            ("in_channels", self.in_channels),
-            ("out_channels", self.out_channels),
-        ] {
-            if channels == 0 {
-                return invalid(LAYER, name, channels, "must be at least 1");
-            }
-        }
-        for (name, size) in [
-            ("kernel_size", self.kernel_size),
-            ("stride", self.stride),
-            ("dilation", self.dilation),
-        ] {
-            if size.has_zero() {
-                return invalid(LAYER, name, size, "must be at least 1");
-            }
-        }
         if self.groups == 0 {
             return invalid(LAYER, "groups", 0, "must be at least 1");
         }
@@ -168,6 +184,23 @@ impl Conv2dBuilder {
             );
             return invalid(LAYER, "padding", "same", problem);
         }
+        for (name, channels) in [
+            ("in_channels", self.in_channels),
+            ("out_channels", self.out_channels),
+        ] {
+            if channels == 0 {
+                return invalid(LAYER, name, channels, "must be at least 1");
+            }
+        }
+        for (name, size) in [
+            ("kernel_size", self.kernel_size),
+            ("stride", self.stride),
+            ("dilation", self.dilation),
+        ] {
+            if size.has_zero() {
+                return invalid(LAYER, name, size, "must be at least 1");
+            }
+        }
         let fan_in = self
             .kernel_size
             .checked_area()
@@ -187,7 +220,7 @@ impl Conv2dBuilder {
     /// What is added before and after, along rows and columns.
     pub(super) fn pads(&self) -> (Size2, Size2) {
         match self.padding {
-            Padding2::Zeros(size) => (size, size),
+            Padding2::Each(size) => (size, size),
             Padding2::Valid => (Size2::from(0), Size2::from(0)),
             Padding2::Same => {
                 let total = Size2 {

@@ -18,11 +18,44 @@ pub(super) struct Layout {
     pub(super) lanes: usize,
     /// For each tap (c, i, j), where output pixel 0 reads in the padded image.
     pub(super) offsets: Vec<usize>,
-    /// For each (o, i, j), where padded input pixel 0 reads in the outputs' gradients.
-    pub(super) back_offsets: Vec<usize>,
+    /// The same taps in the order in which they are summed.
+    pub(super) order: Order,
+    /// The (o, i, j), and where padded input pixel 0 reads in the outputs' gradients, in the order in
+    /// which they are summed.
+    pub(super) back_order: Order,
     /// Zeros before each plane of the outputs' gradients: as many as the taps reach back, and so
     /// that each plane begins a vector.
     pub(super) lead: usize,
+}
+
+/// Channels in blocks of 16; of a block, position after position of the kernel; at each, channel after
+/// channel.
+#[derive(Default)]
+pub(super) struct Order {
+    /// The taps by their places in (channel, row, column).
+    pub(super) taps: Vec<usize>,
+    pub(super) offsets: Vec<usize>,
+    /// How many taps a block has.
+    pub(super) block: usize,
+}
+
+impl Order {
+    const CHANNELS: usize = 16;
+
+    fn new(channels: usize, window: usize, offset: impl Fn(usize) -> usize) -> Self {
+        let mut taps = Vec::with_capacity(channels * window);
+        for first in (0..channels).step_by(Self::CHANNELS) {
+            let last = channels.min(first + Self::CHANNELS);
+            for position in 0..window {
+                taps.extend((first..last).map(|channel| channel * window + position));
+            }
+        }
+        Self {
+            offsets: taps.iter().map(|&tap| offset(tap)).collect(),
+            taps,
+            block: Self::CHANNELS * window,
+        }
+    }
 }
 
 impl Layout {
@@ -46,7 +79,8 @@ impl Layout {
             padded,
             lanes: level.lanes(),
             offsets: Vec::new(),
-            back_offsets: Vec::new(),
+            order: Order::default(),
+            back_order: Order::default(),
             lead: ((kernel.h - 1) * dilation.h * padded.w + (kernel.w - 1) * dilation.w)
                 .next_multiple_of(level.lanes()),
         };
@@ -59,11 +93,11 @@ impl Layout {
                 .offsets
                 .extend(shifts.iter().map(|shift| plane + shift));
         }
-        for o in 0..out_channels {
-            let first = o * layout.grad_plane() + layout.lead;
-            let back = shifts.iter().map(|shift| first - shift);
-            layout.back_offsets.extend(back);
-        }
+        layout.order = Order::new(in_channels, shifts.len(), |tap| layout.offsets[tap]);
+        layout.back_order = Order::new(out_channels, shifts.len(), |tap| {
+            let (o, shift) = (tap / shifts.len(), shifts[tap % shifts.len()]);
+            o * layout.grad_plane() + layout.lead - shift
+        });
         layout
     }
 
@@ -121,16 +155,13 @@ impl Layout {
     }
 
     /// Outputs in long rows, as they are.
-    pub(super) fn gather(&self, sums: &[f32], bias: Option<&[f32]>, to: &mut [f32]) {
+    pub(super) fn gather(&self, sums: &[f32], to: &mut [f32]) {
         let planes = to.chunks_mut(self.output.h * self.output.w);
-        let sums = sums.chunks(self.out_pixels());
-        for (o, (plane, sums)) in planes.zip(sums).enumerate() {
-            let bias = bias.map_or(0.0, |bias| bias[o]);
+        for (plane, sums) in planes.zip(sums.chunks(self.out_pixels())) {
             let rows = plane.chunks_mut(self.output.w);
             for (row, sums) in rows.zip(sums.chunks(self.padded.w)) {
-                for (to, &sum) in row.iter_mut().zip(sums) {
-                    *to = sum + bias;
-                }
+                let n = row.len();
+                row.copy_from_slice(&sums[..n]);
             }
         }
     }

@@ -26,9 +26,16 @@ pub(in crate::ops) fn forward(
     let packed: Vec<Vec<f32>> = (0..layout.groups)
         .map(|g| {
             let weight = &weight[g * out_channels * taps..];
-            pack(level, out_channels, taps, |o, k| weight[o * taps + k])
+            let order = &layout.order.taps;
+            pack(level, out_channels, taps, |o, k| {
+                weight[o * taps + order[k]]
+            })
         })
         .collect();
+    let start = match bias {
+        Some(bias) => bias.to_vec(),
+        None => vec![0.0; problem.out_channels],
+    };
     let (image_in, image_out) = problem.image_sizes();
     let mut output = zeros(problem.images * image_out)?;
     output
@@ -44,15 +51,16 @@ pub(in crate::ops) fn forward(
                 layout.pad(input, &mut padded);
                 let job = Sums {
                     from: &padded,
-                    offsets: &layout.offsets,
+                    offsets: &layout.order.offsets,
+                    block: layout.order.block,
+                    start: &start[g * out_channels..][..out_channels],
                     weight: &packed[g],
                     channels: out_channels,
                     pixels: layout.out_pixels(),
                     to_stride: layout.out_pixels(),
                 };
                 sums(level, &job, &mut rows);
-                let bias = bias.map(|bias| &bias[g * out_channels..][..out_channels]);
-                layout.gather(&rows, bias, output);
+                layout.gather(&rows, output);
             }
         });
     Ok(output)
@@ -117,7 +125,8 @@ fn pack_back(layout: &Layout, level: Level, weight: &[f32]) -> Vec<Vec<f32>> {
         .map(|g| {
             let weight = &weight[g * outputs * taps..];
             pack(level, inputs, outputs * window, |c, k| {
-                weight[k / window * taps + c * window + k % window]
+                let tap = layout.back_order.taps[k];
+                weight[tap / window * taps + c * window + tap % window]
             })
         })
         .collect()
@@ -157,6 +166,7 @@ impl Task<'_> {
             true => Vec::new(),
             false => vec![0.0; layout.in_channels * layout.back_pixels()],
         };
+        let start = vec![0.0; layout.in_channels];
         for g in 0..groups {
             let parts = padded
                 .chunks_mut(layout.padded_image())
@@ -173,7 +183,9 @@ impl Task<'_> {
                 if !slot.is_empty() {
                     let job = Sums {
                         from: spread,
-                        offsets: &layout.back_offsets,
+                        offsets: &layout.back_order.offsets,
+                        block: layout.back_order.block,
+                        start: &start,
                         weight: &back_weight[g],
                         channels: layout.in_channels,
                         pixels: layout.back_pixels(),

@@ -63,6 +63,7 @@ pub(super) trait Simd {
     unsafe fn splat(value: f32) -> Self::Vector;
     unsafe fn load(from: *const f32) -> Self::Vector;
     unsafe fn store(vector: Self::Vector, to: *mut f32);
+    unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// a·b + c, rounded once.
     unsafe fn mul_add(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
     /// The sum of the lanes, always in the same order.
@@ -117,6 +118,10 @@ mod x86 {
             unsafe { _mm512_storeu_ps(to, vector) }
         }
         #[inline(always)]
+        unsafe fn add(a: __m512, b: __m512) -> __m512 {
+            unsafe { _mm512_add_ps(a, b) }
+        }
+        #[inline(always)]
         unsafe fn mul_add(a: __m512, b: __m512, c: __m512) -> __m512 {
             unsafe { _mm512_fmadd_ps(a, b, c) }
         }
@@ -146,6 +151,10 @@ mod x86 {
         #[inline(always)]
         unsafe fn store(vector: __m256, to: *mut f32) {
             unsafe { _mm256_storeu_ps(to, vector) }
+        }
+        #[inline(always)]
+        unsafe fn add(a: __m256, b: __m256) -> __m256 {
+            unsafe { _mm256_add_ps(a, b) }
         }
         #[inline(always)]
         unsafe fn mul_add(a: __m256, b: __m256, c: __m256) -> __m256 {

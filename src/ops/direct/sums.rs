@@ -10,10 +10,17 @@ use super::simd::{Level, Simd};
 /// How many vectors of neighbouring pixels a tile of the sums takes.
 const WIDE: usize = 3;
 
-/// Sums over taps: `to[o·to_stride + p] = Σ_k weight[k, o]·from[offsets[k] + p]`.
+/// Sums over taps: `to[o·to_stride + p] = start[o] + Σ_k weight[k, o]·from[offsets[k] + p]`.
+///
+/// Each block of taps is summed by itself, from 0, and the blocks' sums are added to `start` one after
+/// another: PyTorch's order on a processor with vectors of 16, so the same to the last digit.
 pub(super) struct Sums<'a> {
     pub(super) from: &'a [f32],
     pub(super) offsets: &'a [usize],
+    /// How many taps a block has; the last may have fewer.
+    pub(super) block: usize,
+    /// One number a channel.
+    pub(super) start: &'a [f32],
     /// From [`pack`].
     pub(super) weight: &'a [f32],
     pub(super) channels: usize,
@@ -60,6 +67,7 @@ pub(super) fn sums(level: Level, sums: &Sums<'_>, to: &mut [f32]) {
     };
     assert!(last + sums.pixels <= sums.from.len());
     assert!(sums.weight.len() == sums.channels * sums.offsets.len());
+    assert!(sums.start.len() == sums.channels && sums.block > 0);
     assert!(sums.pixels <= sums.to_stride && sums.channels * sums.to_stride <= to.len());
     assert!(sums.pixels.is_multiple_of(level.lanes()));
     // SAFETY: the level was detected on this processor; the assertions hold that all that is read
@@ -100,10 +108,11 @@ unsafe fn all_sums<S: Simd>(sums: &Sums<'_>, to: *mut f32) {
                 let to = to.add(start * sums.to_stride + p);
                 let weight = sums.weight.as_ptr().add(start * sums.offsets.len());
                 let from = sums.from.as_ptr().add(p);
+                let start = sums.start.as_ptr().add(start);
                 match vectors {
-                    3 => block::<S, 3>(sums, n, from, weight, to),
-                    2 => block::<S, 2>(sums, n, from, weight, to),
-                    _ => block::<S, 1>(sums, n, from, weight, to),
+                    3 => block::<S, 3>(sums, n, from, weight, start, to),
+                    2 => block::<S, 2>(sums, n, from, weight, start, to),
+                    _ => block::<S, 1>(sums, n, from, weight, start, to),
                 }
             }
         }
@@ -117,33 +126,65 @@ unsafe fn block<S: Simd, const V: usize>(
     channels: usize,
     from: *const f32,
     weight: *const f32,
+    start: *const f32,
     to: *mut f32,
 ) {
-    let (offsets, stride) = (sums.offsets, sums.to_stride);
     // SAFETY: the caller's conditions.
     unsafe {
         match channels {
-            8 => tile::<S, 8, V>(offsets, from, weight, to, stride),
-            7 => tile::<S, 7, V>(offsets, from, weight, to, stride),
-            6 => tile::<S, 6, V>(offsets, from, weight, to, stride),
-            5 => tile::<S, 5, V>(offsets, from, weight, to, stride),
-            4 => tile::<S, 4, V>(offsets, from, weight, to, stride),
-            3 => tile::<S, 3, V>(offsets, from, weight, to, stride),
-            2 => tile::<S, 2, V>(offsets, from, weight, to, stride),
-            _ => tile::<S, 1, V>(offsets, from, weight, to, stride),
+            8 => tile::<S, 8, V>(sums, from, weight, start, to),
+            7 => tile::<S, 7, V>(sums, from, weight, start, to),
+            6 => tile::<S, 6, V>(sums, from, weight, start, to),
+            5 => tile::<S, 5, V>(sums, from, weight, start, to),
+            4 => tile::<S, 4, V>(sums, from, weight, start, to),
+            3 => tile::<S, 3, V>(sums, from, weight, start, to),
+            2 => tile::<S, 2, V>(sums, from, weight, start, to),
+            _ => tile::<S, 1, V>(sums, from, weight, start, to),
         }
     }
 }
 
-/// C channels of V vectors of pixels, summed in registers.
+/// C channels of V vectors of pixels, block after block of taps.
 #[inline(always)]
 unsafe fn tile<S: Simd, const C: usize, const V: usize>(
+    job: &Sums<'_>,
+    from: *const f32,
+    weight: *const f32,
+    start: *const f32,
+    to: *mut f32,
+) {
+    // SAFETY: the caller's conditions.
+    unsafe {
+        let first = job.block.min(job.offsets.len());
+        let sums = tile_sums::<S, C, V>(&job.offsets[..first], from, weight);
+        for c in 0..C {
+            let start = S::splat(*start.add(c));
+            for v in 0..V {
+                let to = to.add(c * job.to_stride + v * S::LANES);
+                S::store(S::add(start, sums[c][v]), to);
+            }
+        }
+        let mut weight = weight.add(first * C);
+        for offsets in job.offsets[first..].chunks(job.block) {
+            let sums = tile_sums::<S, C, V>(offsets, from, weight);
+            for c in 0..C {
+                for v in 0..V {
+                    let to = to.add(c * job.to_stride + v * S::LANES);
+                    S::store(S::add(S::load(to), sums[c][v]), to);
+                }
+            }
+            weight = weight.add(offsets.len() * C);
+        }
+    }
+}
+
+/// The sums of one block of taps, in registers.
+#[inline(always)]
+unsafe fn tile_sums<S: Simd, const C: usize, const V: usize>(
     offsets: &[usize],
     from: *const f32,
     weight: *const f32,
-    to: *mut f32,
-    to_stride: usize,
-) {
+) -> [[S::Vector; V]; C] {
     // SAFETY: the caller's conditions.
     unsafe {
         let mut sums = [[S::zero(); V]; C];
@@ -162,10 +203,6 @@ unsafe fn tile<S: Simd, const C: usize, const V: usize>(
             }
             weight = weight.add(C);
         }
-        for c in 0..C {
-            for v in 0..V {
-                S::store(sums[c][v], to.add(c * to_stride + v * S::LANES));
-            }
-        }
+        sums
     }
 }

@@ -1,0 +1,235 @@
+//! How an optimizer changes a parameter: on the CPU in place, in one pass over the parameter, its
+//! gradient and the optimizer's buffers.
+
+use std::cell::Cell;
+use std::marker::PhantomData;
+
+use candle_core::{CpuStorage, InplaceOp1, InplaceOp2, Layout, Result, Tensor, Var, bail};
+
+use super::buffer::{Element, elements, for_float};
+
+/// What an optimizer remembers of a parameter, each as large as the parameter.
+pub(crate) type Buffers = [Option<Tensor>; 3];
+
+/// One optimizer's step.
+pub(crate) trait Rule {
+    const NAME: &'static str;
+
+    /// On the CPU. All slices have the parameter's length; that of an absent buffer is empty.
+    fn on_cpu<T: Element>(&self, parameter: &mut [T], gradient: &[T], buffers: [&mut [T]; 3]);
+
+    /// On another device: the parameter's next value. The buffers are replaced.
+    fn on_device(
+        &self,
+        parameter: &Tensor,
+        gradient: &Tensor,
+        buffers: &mut Buffers,
+    ) -> Result<Tensor>;
+}
+
+/// One step of `rule`.
+pub(crate) fn update<R: Rule>(
+    rule: &R,
+    var: &Var,
+    gradient: &Tensor,
+    buffers: &mut Buffers,
+) -> Result<()> {
+    if gradient.shape() != var.shape() || gradient.dtype() != var.dtype() {
+        bail!(
+            "{}: a gradient of shape {:?} and dtype {:?} for a parameter of shape {:?} and dtype {:?}",
+            R::NAME,
+            gradient.shape(),
+            gradient.dtype(),
+            var.shape(),
+            var.dtype()
+        );
+    }
+    let tensor = var.as_tensor();
+    if tensor.device().is_cpu() && tensor.is_contiguous() {
+        tensor.inplace_op2(&gradient.contiguous()?, &InPlace { rule, buffers })
+    } else {
+        var.set(&rule.on_device(&var.as_detached_tensor(), gradient, buffers)?)
+    }
+}
+
+/// The point at `weight` of the way from one number to another. `torch.lerp`, which reckons from the
+/// nearer end.
+#[derive(Clone, Copy)]
+pub(crate) struct Lerp<T> {
+    from_start: bool,
+    weight: T,
+}
+
+impl<T: Element> Lerp<T> {
+    pub(crate) fn new(weight: f64) -> Self {
+        let weight_t = T::from_f64(weight);
+        let from_start = weight.abs() < 0.5;
+        Self {
+            from_start,
+            weight: match from_start {
+                true => weight_t,
+                false => T::from_f64(1.0) - weight_t,
+            },
+        }
+    }
+
+    pub(crate) fn at(self, from: T, to: T) -> T {
+        match self.from_start {
+            true => from + self.weight * (to - from),
+            false => to - (to - from) * self.weight,
+        }
+    }
+}
+
+/// [`Lerp`] of whole tensors.
+pub(crate) fn lerp(from: &Tensor, to: &Tensor, weight: f64) -> Result<Tensor> {
+    let way = (to - from)?;
+    match weight.abs() < 0.5 {
+        true => from + way.affine(weight, 0.0)?,
+        false => to - way.affine(1.0 - weight, 0.0)?,
+    }
+}
+
+/// The gradient to descend along: turned to climb with `maximize`, and with the pull to 0.
+pub(crate) fn wanted(
+    parameter: &Tensor,
+    gradient: &Tensor,
+    maximize: bool,
+    weight_decay: f64,
+) -> Result<Tensor> {
+    let gradient = match maximize {
+        true => gradient.neg()?,
+        false => gradient.clone(),
+    };
+    match weight_decay != 0.0 {
+        true => gradient + parameter.affine(weight_decay, 0.0)?,
+        false => Ok(gradient),
+    }
+}
+
+struct InPlace<'a, R> {
+    rule: &'a R,
+    buffers: &'a Buffers,
+}
+
+impl<R: Rule> InplaceOp2 for InPlace<'_, R> {
+    fn name(&self) -> &'static str {
+        R::NAME
+    }
+
+    fn cpu_fwd(
+        &self,
+        parameter: &mut CpuStorage,
+        parameter_layout: &Layout,
+        gradient: &CpuStorage,
+        gradient_layout: &Layout,
+    ) -> Result<()> {
+        let Some((start, end)) = parameter_layout.contiguous_offsets() else {
+            bail!("{}: the parameter is not contiguous", R::NAME);
+        };
+        for_float!(gradient, R::NAME, T => {
+            let gradient = elements::<T>(gradient, gradient_layout)?;
+            let Some(parameter) = T::as_mut_slice(parameter) else {
+                bail!("{}: parameter and gradient have different types", R::NAME);
+            };
+            let parameter = &mut parameter[start..end];
+            let [a, b, c] = self.buffers;
+            with_mut(a, |a| {
+                with_mut(b, |b| {
+                    with_mut(c, |c| {
+                        self.rule.on_cpu(parameter, gradient, [a, b, c]);
+                        Ok(())
+                    })
+                })
+            })
+        })
+    }
+}
+
+/// Calls `body` with a buffer's elements; with none where there is no buffer.
+fn with_mut<T: Element>(
+    buffer: &Option<Tensor>,
+    body: impl FnOnce(&mut [T]) -> Result<()>,
+) -> Result<()> {
+    match buffer {
+        None => body(&mut []),
+        Some(buffer) => buffer.inplace_op1(&Visit {
+            body: Cell::new(Some(body)),
+            element: PhantomData,
+        }),
+    }
+}
+
+/// candle hands out a tensor's elements for writing to an operation alone.
+struct Visit<T, F> {
+    body: Cell<Option<F>>,
+    element: PhantomData<T>,
+}
+
+impl<T: Element, F: FnOnce(&mut [T]) -> Result<()>> InplaceOp1 for Visit<T, F> {
+    fn name(&self) -> &'static str {
+        "optimizer buffer"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
+        match (
+            self.body.take(),
+            T::as_mut_slice(storage),
+            layout.contiguous_offsets(),
+        ) {
+            (Some(body), Some(all), Some((start, end))) => body(&mut all[start..end]),
+            _ => bail!("an optimizer's buffer has another type or layout than its parameter"),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use candle_core::{DType, Device};
+
+    /// Steps of both ways, from the same start, give the same numbers.
+    pub(crate) fn both_ways_agree<R: Rule>(rule: impl Fn(u64) -> R, buffers: [bool; 3]) {
+        for dtype in [DType::F32, DType::F64] {
+            let start = Tensor::new(&[1f64, -2.0, 0.5, 3.0, -0.25], &Device::Cpu).unwrap();
+            let start = start.to_dtype(dtype).unwrap();
+            let fresh = || buffers.map(|there| there.then(|| start.zeros_like().unwrap()));
+            let (mut here, mut there) = (fresh(), fresh());
+            let var = Var::from_tensor(&start).unwrap();
+            let mut tensor = start.clone();
+            for step in 1..6 {
+                let gradient = (start.affine(0.3, 0.1 * step as f64).unwrap().sin()).unwrap();
+                let rule = rule(step);
+                update(&rule, &var, &gradient, &mut here).unwrap();
+                tensor = rule.on_device(&tensor, &gradient, &mut there).unwrap();
+            }
+            let values = |tensor: &Tensor| {
+                let tensor = tensor.to_dtype(DType::F64).unwrap();
+                tensor.to_vec1::<f64>().unwrap()
+            };
+            let tolerance = if dtype == DType::F32 { 2e-6 } else { 1e-14 };
+            let pairs = here.iter().flatten().zip(there.iter().flatten());
+            for (a, b) in pairs.chain([(var.as_tensor(), &tensor)]) {
+                for (a, b) in values(a).into_iter().zip(values(b)) {
+                    assert!((a - b).abs() <= tolerance * b.abs().max(1.0), "{a} and {b}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_gradient_of_another_shape_is_an_error() {
+        let rule = crate::ops::sgd::Rule {
+            lr: 0.1,
+            momentum: 0.0,
+            dampening: 0.0,
+            weight_decay: 0.0,
+            nesterov: false,
+            maximize: false,
+            first: true,
+        };
+        let var = Var::zeros(3, DType::F32, &Device::Cpu).unwrap();
+        let gradient = Tensor::zeros(2, DType::F32, &Device::Cpu).unwrap();
+        assert!(update(&rule, &var, &gradient, &mut [None, None, None]).is_err());
+    }
+}

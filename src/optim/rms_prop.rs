@@ -1,0 +1,249 @@
+//! RMSprop.
+
+use candle_core::Var;
+use candle_core::backprop::GradStore;
+
+use super::Optimizer;
+use super::parameters::{CURE, Parameters, at_least_0, flag, option};
+use crate::Result;
+use crate::ops::rms_prop::Rule;
+use crate::state::{Reader, StateDict};
+
+const NAME: &str = "RmsProp";
+
+/// Gradients divided by the root of the running mean of their squares. Equivalent of
+/// `torch.optim.RMSprop`.
+///
+/// With the gradient g of a parameter p (−g with `maximize`): `g ← g + weight_decay·p`;
+/// `v ← alpha·v + (1 − alpha)·g²`; with `centered` `m ← alpha·m + (1 − alpha)·g` and the root is
+/// `r = √(v − m²)`, otherwise `r = √v`; `p ← p − lr·g / (r + eps)`, or with a momentum
+/// `b ← momentum·b + g / (r + eps)` and `p ← p − lr·b`.
+///
+/// | parameter | default | meaning | valid |
+/// |---|---|---|---|
+/// | `parameters` | | what is trained | variables, f32 or f64 |
+/// | `lr` | 1e-2 | the learning rate | ≥ 0 |
+/// | `alpha` | 0.99 | how much of the means stays in a step | ≥ 0; below 1 is sensible |
+/// | `eps` | 1e-8 | keeps the quotient finite | ≥ 0 |
+/// | `weight_decay` | 0 | how strongly each parameter is drawn to 0 | ≥ 0 |
+/// | `momentum` | 0 | how much of the last step's direction stays | ≥ 0 |
+/// | `centered` | false | whether the gradients' variance stands for their mean square | |
+/// | `maximize` | false | whether to climb | |
+///
+/// # Errors
+///
+/// When built: [`Error::InvalidParameter`](crate::Error::InvalidParameter),
+/// [`Error::WrongDType`](crate::Error::WrongDType). In [`step`](Optimizer::step):
+/// [`Error::Candle`](crate::Error::Candle).
+///
+/// # Differences from PyTorch
+///
+/// No parameter groups. An infinite number is refused. `foreach`, `capturable` and `differentiable`,
+/// which choose between PyTorch's implementations, have no counterpart.
+///
+/// # Example
+///
+/// ```
+/// use candlelight::prelude::*;
+///
+/// # fn main() -> Result<()> {
+/// let x = Var::new(1f32, &Device::Cpu)?;
+/// let mut rms_prop = RmsProp::builder(vec![x.clone()]).alpha(0.9).build()?;
+/// for _ in 0..200 {
+///     rms_prop.step(&x.sqr()?.backward()?)?;
+/// }
+/// assert!(x.to_scalar::<f32>()?.abs() < 2e-2);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct RmsProp {
+    parameters: Parameters,
+    options: Options,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Options {
+    rule: Rule,
+    centered: bool,
+}
+
+impl Options {
+    fn check(&self) -> Result<()> {
+        let rule = &self.rule;
+        at_least_0(
+            NAME,
+            [
+                ("lr", rule.lr),
+                ("alpha", rule.alpha),
+                ("eps", rule.eps),
+                ("weight_decay", rule.weight_decay),
+                ("momentum", rule.momentum),
+            ],
+        )
+    }
+}
+
+/// The parameters of an [`RmsProp`] before it is built.
+///
+/// # Example
+///
+/// ```
+/// use candlelight::prelude::*;
+///
+/// let error = RmsProp::builder(vec![]).alpha(-1.0).build().unwrap_err();
+/// assert_eq!(error.to_string(), "RmsProp: alpha=-1 must be a number of at least 0");
+/// ```
+#[derive(Debug, Clone)]
+pub struct RmsPropBuilder {
+    parameters: Vec<Var>,
+    options: Options,
+}
+
+impl RmsPropBuilder {
+    /// The learning rate; 1e-2 unless set.
+    pub fn lr(mut self, lr: f64) -> Self {
+        self.options.rule.lr = lr;
+        self
+    }
+
+    /// How much of the means stays; 0.99 unless set.
+    pub fn alpha(mut self, alpha: f64) -> Self {
+        self.options.rule.alpha = alpha;
+        self
+    }
+
+    /// Keeps the quotient finite; 1e-8 unless set.
+    pub fn eps(mut self, eps: f64) -> Self {
+        self.options.rule.eps = eps;
+        self
+    }
+
+    /// How strongly each parameter is drawn to 0; 0 unless set.
+    pub fn weight_decay(mut self, weight_decay: f64) -> Self {
+        self.options.rule.weight_decay = weight_decay;
+        self
+    }
+
+    /// How much of the last step's direction stays; 0 unless set.
+    pub fn momentum(mut self, momentum: f64) -> Self {
+        self.options.rule.momentum = momentum;
+        self
+    }
+
+    /// Whether the gradients' variance stands for their mean square; false unless set.
+    pub fn centered(mut self, centered: bool) -> Self {
+        self.options.centered = centered;
+        self
+    }
+
+    /// Whether to climb; false unless set.
+    pub fn maximize(mut self, maximize: bool) -> Self {
+        self.options.rule.maximize = maximize;
+        self
+    }
+
+    /// The optimizer.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) where a parameter is outside its
+    /// range, [`Error::WrongDType`](crate::Error::WrongDType) where a variable is not f32 or f64.
+    pub fn build(self) -> Result<RmsProp> {
+        self.options.check()?;
+        let names = ["square_avg", "momentum_buffer", "grad_avg"];
+        Ok(RmsProp {
+            parameters: Parameters::new(NAME, self.parameters, names, true)?,
+            options: self.options,
+        })
+    }
+}
+
+impl RmsProp {
+    /// The parameters of the optimizer; the others are set on what it returns.
+    pub fn builder(parameters: Vec<Var>) -> RmsPropBuilder {
+        RmsPropBuilder {
+            parameters,
+            options: Options {
+                rule: Rule {
+                    lr: 1e-2,
+                    alpha: 0.99,
+                    eps: 1e-8,
+                    weight_decay: 0.0,
+                    momentum: 0.0,
+                    maximize: false,
+                },
+                centered: false,
+            },
+        }
+    }
+}
+
+impl Optimizer for RmsProp {
+    fn step(&mut self, gradients: &GradStore) -> Result<()> {
+        let Options { rule, centered } = self.options;
+        self.parameters.step(gradients, |parameter| {
+            parameter.need(0, 0.0)?;
+            if rule.momentum > 0.0 {
+                parameter.need(1, 0.0)?;
+            }
+            if centered {
+                parameter.need(2, 0.0)?;
+            }
+            Ok(rule)
+        })
+    }
+
+    fn lr(&self) -> f64 {
+        self.options.rule.lr
+    }
+
+    fn set_lr(&mut self, lr: f64) {
+        self.options.rule.lr = lr;
+    }
+
+    fn momentum(&self) -> Option<f64> {
+        Some(self.options.rule.momentum)
+    }
+
+    fn set_momentum(&mut self, momentum: f64) -> Result<()> {
+        self.options.rule.momentum = momentum;
+        Ok(())
+    }
+
+    fn state_dict(&self) -> Result<StateDict> {
+        let Options { rule, centered } = self.options;
+        self.parameters.state_dict(&[
+            ("lr", rule.lr),
+            ("alpha", rule.alpha),
+            ("eps", rule.eps),
+            ("weight_decay", rule.weight_decay),
+            ("momentum", rule.momentum),
+            ("centered", flag(centered)),
+            ("maximize", flag(rule.maximize)),
+        ])
+    }
+
+    fn load_state_dict(&mut self, state: &StateDict) -> Result<()> {
+        let reader = Reader::new(state, NAME, CURE);
+        let number = |name| reader.number(&option(name));
+        let options = Options {
+            rule: Rule {
+                lr: number("lr")?,
+                alpha: number("alpha")?,
+                eps: number("eps")?,
+                weight_decay: number("weight_decay")?,
+                momentum: number("momentum")?,
+                maximize: reader.flag(&option("maximize"))?,
+            },
+            centered: reader.flag(&option("centered"))?,
+        };
+        options.check()?;
+        let needs = [true, options.rule.momentum > 0.0, options.centered];
+        let states = self.parameters.read(&reader, needs)?;
+        reader.finish()?;
+        self.parameters.set(states);
+        self.options = options;
+        Ok(())
+    }
+}

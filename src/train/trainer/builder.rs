@@ -1,0 +1,202 @@
+use std::fmt;
+use std::path::PathBuf;
+
+use candle_core::Device;
+
+use super::{Callback, Every, Scheduled, Trainer};
+use crate::loss::CrossEntropyLoss;
+use crate::nn::Network;
+use crate::optim::Optimizer;
+use crate::optim::schedule::Schedule;
+use crate::train::{Progress, device};
+use crate::{Error, Result};
+
+/// Options of [`Trainer`].
+///
+/// | parameter | default | meaning | valid |
+/// |---|---|---|---|
+/// | `net` | required | what is trained; pass a clone to keep using it | has parameters |
+/// | `criterion` | required | the loss | its reduction gives one number |
+/// | `optimizer` | required | changes the net's parameters | made of `net.parameters()` |
+/// | `device` | the net's | where batches go | the device that the net is on |
+/// | `epochs` | 1 | passes over the training set | at least 1 |
+/// | `schedule` | none | what sets the learning rate, and whether each step or each epoch | |
+/// | `checkpoint` | none | a file to be written after each epoch, to go on from | |
+/// | `on_progress` | nothing | is told where the run stands, after each step | |
+///
+/// # Example
+///
+/// ```
+/// use candlelight::prelude::*;
+///
+/// # fn main() -> Result<()> {
+/// let net = Net::new(var_builder(DType::F32, &Device::Cpu))?;
+/// let criterion = CrossEntropyLoss::builder().build()?;
+/// let sgd = Sgd::builder(net.parameters(), 0.01).build()?;
+/// let trainer = Trainer::builder(net, criterion, sgd)
+///     .epochs(3)
+///     .on_progress(|progress| println!("{progress}"))
+///     .build()?;
+/// assert!(trainer.device().is_cpu());
+/// # Ok(())
+/// # }
+/// ```
+pub struct TrainerBuilder {
+    net: Box<dyn Network + Send>,
+    criterion: CrossEntropyLoss,
+    optimizer: Box<dyn Optimizer + Send>,
+    device: Option<Device>,
+    epochs: usize,
+    schedule: Option<Scheduled>,
+    checkpoint: Option<PathBuf>,
+    on_progress: Option<Callback>,
+}
+
+impl TrainerBuilder {
+    pub(super) fn new(
+        net: Box<dyn Network + Send>,
+        criterion: CrossEntropyLoss,
+        optimizer: Box<dyn Optimizer + Send>,
+    ) -> Self {
+        Self {
+            net,
+            criterion,
+            optimizer,
+            device: None,
+            epochs: 1,
+            schedule: None,
+            checkpoint: None,
+            on_progress: None,
+        }
+    }
+
+    /// Where batches go.
+    pub fn device(mut self, device: impl Into<Device>) -> Self {
+        self.device = Some(device.into());
+        self
+    }
+
+    /// Passes over the training set.
+    pub fn epochs(mut self, epochs: usize) -> Self {
+        self.epochs = epochs;
+        self
+    }
+
+    /// What sets the learning rate, from the first step on, and how often it goes on: PyTorch's
+    /// `scheduler.step()` after each epoch, or after each batch as [`OneCycleLr`] needs it.
+    ///
+    /// [`OneCycleLr`]: crate::optim::schedule::OneCycleLr
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use candlelight::prelude::*;
+    ///
+    /// # fn main() -> Result<()> {
+    /// let net = Net::new(var_builder(DType::F32, &Device::Cpu))?;
+    /// let criterion = CrossEntropyLoss::builder().build()?;
+    /// let adam = Adam::builder(net.parameters()).build()?;
+    /// let test = Mnist::builder("data").train(false).build()?;
+    /// let loader = DataLoader::builder(Subset::new(test, (0..640).collect())?).batch_size(64).build()?;
+    /// let schedule = OneCycleLr::builder_with_epochs(0.01, 2, loader.len()).build()?;
+    ///
+    /// let mut trainer = Trainer::builder(net, criterion, adam)
+    ///     .epochs(2)
+    ///     .schedule(schedule, Every::Step)
+    ///     .build()?;
+    /// assert_eq!(trainer.fit(&loader, None)?.steps.len(), 20);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn schedule(mut self, schedule: impl Schedule + Send + 'static, every: Every) -> Self {
+        self.schedule = Some(Scheduled {
+            schedule: Box::new(schedule),
+            every,
+        });
+        self
+    }
+
+    /// A file to be written after each epoch, for [`Trainer::resume`].
+    ///
+    /// Whenever the process is killed, the file is the last epoch's or the one's before, whole.
+    pub fn checkpoint(mut self, path: impl Into<PathBuf>) -> Self {
+        self.checkpoint = Some(path.into());
+        self
+    }
+
+    /// Is told where the run stands: after each step, and after each epoch's evaluation.
+    pub fn on_progress(mut self, callback: impl FnMut(&Progress) + Send + 'static) -> Self {
+        self.on_progress = Some(Box::new(callback));
+        self
+    }
+
+    /// The trainer.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidParameter`] where `epochs` is 0, the net has no parameters, `device` is another
+    /// device than the net's, or the schedule sets what the optimizer does not have.
+    pub fn build(self) -> Result<Trainer> {
+        let refuse = |parameter, value: &str, problem: String| {
+            Err(Error::InvalidParameter {
+                layer: "Trainer",
+                parameter,
+                value: value.into(),
+                problem,
+            })
+        };
+        if self.epochs == 0 {
+            return refuse("epochs", "0", "must be at least 1".into());
+        }
+        let parameters = self.net.named_parameters();
+        let Some((name, first)) = parameters.first() else {
+            return refuse(
+                "net",
+                "a net without parameters",
+                "has nothing to train; list them in named_parameters".into(),
+            );
+        };
+        let device = self.device.unwrap_or_else(|| first.device().clone());
+        if !device.same_device(first.device()) {
+            let there = device::name(first.device());
+            let problem =
+                format!("but the net's {name} is on {there}; give the same device to var_builder");
+            return refuse("device", device::name(&device), problem);
+        }
+        let Self {
+            net,
+            criterion,
+            mut optimizer,
+            epochs,
+            schedule,
+            checkpoint,
+            on_progress,
+            ..
+        } = self;
+        if let Some(Scheduled { schedule, .. }) = &schedule {
+            schedule.apply(optimizer.as_mut())?;
+        }
+        Ok(Trainer {
+            net,
+            criterion,
+            optimizer,
+            device,
+            epochs,
+            schedule,
+            checkpoint,
+            resumed: None,
+            on_progress,
+        })
+    }
+}
+
+impl fmt::Debug for TrainerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "TrainerBuilder({} parameters, epochs={})",
+            self.net.parameter_count(),
+            self.epochs
+        )
+    }
+}
