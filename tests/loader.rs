@@ -13,7 +13,7 @@ use candlelight::prelude::*;
 use candlelight::random::rand;
 use serde_json::Value;
 
-/// The tests that draw from the global generator take turns.
+/// A loader draws from the global generator, which is one for all tests: they take turns.
 fn turn() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
@@ -120,6 +120,7 @@ fn random_images_are_pytorchs_for_the_same_number_of_workers() {
 
 #[test]
 fn the_batches_do_not_depend_on_the_workers() {
+    let _turn = turn();
     let test = Mnist::builder("data").train(false).build().unwrap();
     let some = Subset::new(test, (0..500).collect()).unwrap();
     let batches = |workers: usize, factor: usize| -> Vec<(Vec<i64>, Vec<f32>)> {
@@ -158,6 +159,7 @@ fn the_batches_do_not_depend_on_the_workers() {
 
 #[test]
 fn every_image_comes_once() {
+    let _turn = turn();
     for n in [1, 2, 31, 64] {
         for batch_size in [1, 3, 32, 100] {
             for workers in [0, 2] {
@@ -178,6 +180,7 @@ fn every_image_comes_once() {
 
 #[test]
 fn an_error_or_a_panic_stands_in_its_batchs_place() {
+    let _turn = turn();
     let fail = |index: usize| match index {
         5 => bail!("image 5 is missing"),
         9 => panic!("image 9\nis odd"),
@@ -228,6 +231,7 @@ fn assert_settles(count: &AtomicUsize, expected: usize, what: &str) {
 
 #[test]
 fn workers_prepare_so_much_ahead_and_no_more() {
+    let _turn = turn();
     for (workers, factor) in [(1, 1), (1, 2), (3, 2), (2, 5)] {
         let (count, data) = counted(1000);
         let loader = DataLoader::builder(data)
@@ -246,6 +250,7 @@ fn workers_prepare_so_much_ahead_and_no_more() {
 
 #[test]
 fn threads_end_with_the_pass() {
+    let _turn = turn();
     let (count, data) = counted(1000);
     let builder = DataLoader::builder(data).num_workers(4);
     let loader = builder.build().unwrap();
@@ -280,6 +285,7 @@ fn threads_end_with_the_pass() {
 
 #[test]
 fn a_clone_goes_on_at_the_same_batch() {
+    let _turn = turn();
     for workers in [0, 1, 2, 3] {
         let builder = DataLoader::builder(numbers(20))
             .batch_size(3)
@@ -310,6 +316,7 @@ fn a_clone_goes_on_at_the_same_batch() {
 
 #[test]
 fn the_options_are_checked() {
+    let _turn = turn();
     let builder = || DataLoader::builder(numbers(3));
     for (builder, message) in [
         (
