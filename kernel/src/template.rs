@@ -60,9 +60,12 @@ pub fn build(folders: &Folders, report: &mut dyn FnMut(&str)) -> Result<()> {
     write_changed(&template.join("src/lib.rs"), "")?;
     seed_lock(folders)?;
     forget_other_workspace(folders)?;
+    // evcxr asks cargo, offline, for the dependencies on all platforms; a build has brought this one's.
+    cargo(folders, &["fetch"], report)?;
     // What evcxr runs: `build` for a cell, `check` for the message where it cannot infer a type.
-    cargo(folders, "build", report)?;
-    cargo(folders, "check", report)
+    let host = host()?;
+    cargo(folders, &["build", "--target", &host], report)?;
+    cargo(folders, &["check", "--target", &host], report)
 }
 
 /// The very manifest that evcxr writes: cargo takes what it finds built for the same profile only.
@@ -147,9 +150,9 @@ fn write_changed(path: &Path, text: &str) -> Result<()> {
     Ok(())
 }
 
-fn cargo(folders: &Folders, action: &str, report: &mut dyn FnMut(&str)) -> Result<()> {
+fn cargo(folders: &Folders, arguments: &[&str], report: &mut dyn FnMut(&str)) -> Result<()> {
     let mut cargo = Command::new("cargo")
-        .args([action, "--target", &host()?])
+        .args(arguments)
         .current_dir(folders.template())
         .env("CARGO_TARGET_DIR", "target")
         .env("CARGO_BUILD_BUILD_DIR", "target")
