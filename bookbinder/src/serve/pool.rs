@@ -238,7 +238,8 @@ impl Pool {
                     self.say("");
                     terminal::done("kernel: ready");
                 }
-                Event::Failed { why } => self.fail(why),
+                // A kernel that the server itself ends has nothing to tell.
+                Event::Failed { why } if !self.state().is_closed => self.fail(why),
                 _ => {}
             }
             // A session that ended no longer listens.
