@@ -40,6 +40,16 @@ pub fn close_sum(
     largest_term: f64,
 ) -> Result<f64> {
     let scale = largest(expected)?.max(largest_term);
+    within(what, got, expected, tolerance, scale)
+}
+
+/// The largest difference, as it is; an `Err` beyond `tolerance`.
+pub fn apart(what: &str, got: &Tensor, expected: &Tensor, tolerance: f64) -> Result<f64> {
+    within(what, got, expected, tolerance, 1.0)
+}
+
+/// The largest difference, in units of `scale`.
+fn within(what: &str, got: &Tensor, expected: &Tensor, tolerance: f64, scale: f64) -> Result<f64> {
     let of = |tensor: &Tensor| (tensor.dtype(), tensor.dims().to_vec());
     if of(got) != of(expected) {
         let (got, expected) = (of(got), of(expected));
