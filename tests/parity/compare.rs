@@ -28,19 +28,7 @@ pub fn tolerance(dtype: DType) -> f64 {
 
 /// The largest difference, relative to the largest value expected; an `Err` beyond `tolerance`.
 pub fn close(what: &str, got: &Tensor, expected: &Tensor, tolerance: f64) -> Result<f64> {
-    close_sum(what, got, expected, tolerance, 0.0)
-}
-
-/// As [`close`], for sums: where they all but cancel, relative to the largest of the terms.
-pub fn close_sum(
-    what: &str,
-    got: &Tensor,
-    expected: &Tensor,
-    tolerance: f64,
-    largest_term: f64,
-) -> Result<f64> {
-    let scale = largest(expected)?.max(largest_term);
-    within(what, got, expected, tolerance, scale)
+    within(what, got, expected, tolerance, largest(expected)?)
 }
 
 /// The largest difference, as it is; an `Err` beyond `tolerance`.
@@ -48,8 +36,14 @@ pub fn apart(what: &str, got: &Tensor, expected: &Tensor, tolerance: f64) -> Res
     within(what, got, expected, tolerance, 1.0)
 }
 
-/// The largest difference, in units of `scale`.
-fn within(what: &str, got: &Tensor, expected: &Tensor, tolerance: f64, scale: f64) -> Result<f64> {
+/// The largest difference, relative to `scale`; an `Err` beyond `tolerance`.
+pub fn within(
+    what: &str,
+    got: &Tensor,
+    expected: &Tensor,
+    tolerance: f64,
+    scale: f64,
+) -> Result<f64> {
     let of = |tensor: &Tensor| (tensor.dtype(), tensor.dims().to_vec());
     if of(got) != of(expected) {
         let (got, expected) = (of(got), of(expected));
