@@ -109,21 +109,31 @@ proptest! {
         input in pair(1..12),
         kernel in pair(1..5),
         stride in pair(1..4),
+        padding in pair(0..3),
         dilation in pair(1..3),
         ceil_mode: bool,
     ) {
-        let pool = MaxPool2d::builder(kernel).stride(stride).dilation(dilation).ceil_mode(ceil_mode);
-        let pool = pool.build().unwrap();
+        let span = |kernel: usize, dilation: usize| dilation * (kernel - 1) + 1;
+        let span = (span(kernel.0, dilation.0), span(kernel.1, dilation.1));
+        let pool = MaxPool2d::builder(kernel)
+            .stride(stride)
+            .padding(padding)
+            .dilation(dilation)
+            .ceil_mode(ceil_mode)
+            .build();
+        prop_assert_eq!(pool.is_ok(), padding.0 <= span.0 / 2 && padding.1 <= span.1 / 2);
+        let Ok(pool) = pool else { return Ok(()) };
         let image = Tensor::zeros((1, 1, input.0, input.1), DType::F64, &Device::Cpu).unwrap();
         let size = pool.output_size(input).ok();
-        // A window begins within the image; without ceil_mode it also ends there.
-        let windows = |input: usize, kernel: usize, stride: usize, dilation: usize| {
-            let span = dilation * (kernel - 1) + 1;
-            let last = |start: usize| start + span <= input + if ceil_mode { stride - 1 } else { 0 };
-            (0..input).step_by(stride).filter(|&start| last(start)).count()
+        // A window begins within the image or the padding before it, never in the padding after it;
+        // without ceil_mode it also ends before that padding does, with it less than a step beyond.
+        let windows = |input: usize, span: usize, stride: usize, padding: usize| {
+            let most = input + 2 * padding + if ceil_mode { stride - 1 } else { 0 };
+            let ends = |start: usize| start + span <= most;
+            (0..input + padding).step_by(stride).filter(|&start| ends(start)).count()
         };
-        let h = windows(input.0, kernel.0, stride.0, dilation.0);
-        let w = windows(input.1, kernel.1, stride.1, dilation.1);
+        let h = windows(input.0, span.0, stride.0, padding.0);
+        let w = windows(input.1, span.1, stride.1, padding.1);
         prop_assert_eq!(size, (h > 0 && w > 0).then_some((h, w)));
         let output = pool.forward(&image).ok().map(|y| y.dims().to_vec());
         prop_assert_eq!(output, size.map(|(h, w)| vec![1, 1, h, w]));
@@ -134,15 +144,42 @@ proptest! {
         n in 1usize..60,
         batch_size in 1usize..20,
         shuffle: bool,
+        drop_last: bool,
+        num_workers in 0usize..4,
         seed: u64,
     ) {
-        let loader = DataLoader::builder(Numbers(n)).batch_size(batch_size).shuffle(shuffle);
-        let loader = loader.build().unwrap();
+        let loader = DataLoader::builder(Numbers(n))
+            .batch_size(batch_size)
+            .shuffle(shuffle)
+            .drop_last(drop_last)
+            .num_workers(num_workers)
+            .build()
+            .unwrap();
         manual_seed(seed);
-        let batches = loader.iter().unwrap().map(|batch| batch.unwrap().targets);
-        let mut seen: Vec<i64> = batches.flat_map(|targets| targets.to_vec1().unwrap()).collect();
+        let mut expected = vec![batch_size; n / batch_size];
+        if n % batch_size != 0 && !drop_last {
+            expected.push(n % batch_size);
+        }
+        let batches = loader.iter();
+        // Without a single batch it refuses.
+        prop_assert_eq!(batches.is_ok(), !expected.is_empty());
+        let Ok(batches) = batches else { return Ok(()) };
+        let mut seen: Vec<i64> = vec![];
+        let mut sizes = vec![];
+        for batch in batches {
+            let targets: Vec<i64> = batch.unwrap().targets.to_vec1().unwrap();
+            sizes.push(targets.len());
+            seen.extend(targets);
+        }
+        prop_assert_eq!(sizes, expected);
+        if !shuffle {
+            prop_assert!(seen.is_sorted());
+        }
+        let visited = seen.len();
         seen.sort_unstable();
-        prop_assert_eq!(seen, (0..n as i64).collect::<Vec<_>>());
+        seen.dedup();
+        prop_assert_eq!(seen.len(), visited);
+        prop_assert!(seen.iter().all(|&index| (0..n as i64).contains(&index)));
     }
 }
 

@@ -83,7 +83,10 @@ fn difference(what: &str, got: &impl Picture, expected: &Tensor) -> f64 {
     assert_eq!(got.dims(), expected.dims(), "{what}: shape");
     let (got, expected) = (got.values(), Picture::values(expected));
     let differences = got.iter().zip(&expected).map(|(a, b)| (a - b).abs());
-    let largest = differences.fold(0.0, |a: f64, b| if b.is_nan() { b } else { a.max(b) });
+    let largest = differences.fold(0.0, |a: f64, b| match a.is_nan() || b.is_nan() {
+        true => f64::NAN,
+        false => a.max(b),
+    });
     assert!(!largest.is_nan(), "{what}: NaN");
     largest
 }

@@ -3,7 +3,7 @@
 use candle_core::{CpuStorage, Layout, Result, Shape, Storage, Tensor, WithDType, bail};
 
 /// f32 and f64.
-pub(crate) trait Element: WithDType {
+pub(crate) trait Element: WithDType + std::ops::Neg<Output = Self> {
     const ZERO: Self;
     const NEG_INFINITY: Self;
 
@@ -11,6 +11,8 @@ pub(crate) trait Element: WithDType {
     fn exp(self) -> Self;
     fn ln(self) -> Self;
     fn sqrt(self) -> Self;
+    /// `self · factor + term`, rounded once.
+    fn mul_add(self, factor: Self, term: Self) -> Self;
     /// `yes` or `no`, without a branch.
     fn select(condition: bool, yes: Self, no: Self) -> Self;
     fn as_mut_slice(storage: &mut CpuStorage) -> Option<&mut [Self]>;
@@ -39,6 +41,10 @@ impl Element for f32 {
 
     fn sqrt(self) -> Self {
         self.sqrt()
+    }
+
+    fn mul_add(self, factor: Self, term: Self) -> Self {
+        self.mul_add(factor, term)
     }
 
     fn select(condition: bool, yes: Self, no: Self) -> Self {
@@ -80,6 +86,10 @@ impl Element for f64 {
 
     fn sqrt(self) -> Self {
         self.sqrt()
+    }
+
+    fn mul_add(self, factor: Self, term: Self) -> Self {
+        self.mul_add(factor, term)
     }
 
     fn select(condition: bool, yes: Self, no: Self) -> Self {

@@ -200,7 +200,8 @@ impl Rule {
                 .fold(T::ZERO, |sum, flow| sum + flow);
             let logs = log_softmax(places.of(target).map(|at| logits[at]));
             for ((log, at), share) in logs.zip(places.of(target)).zip(&shares) {
-                values[at] = log.exp() * total - flow(share);
+                // Rounded once, as PyTorch does: near a certain class the two all but cancel.
+                values[at] = log.exp().mul_add(total, -flow(share));
             }
         }
         Ok(values)

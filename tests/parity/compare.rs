@@ -28,18 +28,22 @@ pub fn tolerance(dtype: DType) -> f64 {
 
 /// The largest difference, relative to the largest value expected; an `Err` beyond `tolerance`.
 pub fn close(what: &str, got: &Tensor, expected: &Tensor, tolerance: f64) -> Result<f64> {
-    close_sum(what, got, expected, tolerance, 0.0)
+    within(what, got, expected, tolerance, largest(expected)?)
 }
 
-/// As [`close`], for sums: where they all but cancel, relative to the largest of the terms.
-pub fn close_sum(
+/// The largest difference, as it is; an `Err` beyond `tolerance`.
+pub fn apart(what: &str, got: &Tensor, expected: &Tensor, tolerance: f64) -> Result<f64> {
+    within(what, got, expected, tolerance, 1.0)
+}
+
+/// The largest difference, relative to `scale`; an `Err` beyond `tolerance`.
+pub fn within(
     what: &str,
     got: &Tensor,
     expected: &Tensor,
     tolerance: f64,
-    largest_term: f64,
+    scale: f64,
 ) -> Result<f64> {
-    let scale = largest(expected)?.max(largest_term);
     let of = |tensor: &Tensor| (tensor.dtype(), tensor.dims().to_vec());
     if of(got) != of(expected) {
         let (got, expected) = (of(got), of(expected));
