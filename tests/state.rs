@@ -140,6 +140,49 @@ fn an_optimizers_state_that_does_not_fit_is_named() {
     assert_eq!(adam.lr(), 1e-3);
 }
 
+/// A schedule may set any learning rate and momentum, even after the last step: the state loads, and the
+/// next step is the one that would have followed.
+#[test]
+fn what_a_schedule_set_loads() {
+    let build = |name: &str, x: &Var| -> Box<dyn Optimizer> {
+        let p = vec![x.clone()];
+        match name {
+            "Sgd" => Box::new(
+                Sgd::builder(p, 0.1)
+                    .momentum(0.9)
+                    .nesterov(true)
+                    .build()
+                    .unwrap(),
+            ),
+            "Adam" => Box::new(Adam::builder(p).build().unwrap()),
+            "AdamW" => Box::new(AdamW::builder(p).build().unwrap()),
+            "RmsProp" => Box::new(RmsProp::builder(p).build().unwrap()),
+            _ => Box::new(Adagrad::builder(p).build().unwrap()),
+        }
+    };
+    let gradients = |x: &Var| x.sin().unwrap().sum_all().unwrap().backward().unwrap();
+    for name in ["Sgd", "Adam", "AdamW", "RmsProp", "Adagrad"] {
+        for (lr, momentum) in [(-0.1, 0.0), (0.1, 0.5), (-1.5e-18, -0.25), (0.2, 1.5)] {
+            let x = Var::new(&[1f64, -2.0, 0.3], &Device::Cpu).unwrap();
+            let mut optimizer = build(name, &x);
+            optimizer.step(&gradients(&x)).unwrap();
+            optimizer.set_lr(lr);
+            if optimizer.momentum().is_some() {
+                optimizer.set_momentum(momentum).unwrap();
+            }
+            let copy = Var::from_tensor(x.as_tensor()).unwrap();
+            let mut fresh = build(name, &copy);
+            let state = optimizer.state_dict().unwrap();
+            fresh.load_state_dict(&state).unwrap();
+            assert_eq!((fresh.lr(), fresh.momentum()), (lr, optimizer.momentum()));
+            optimizer.step(&gradients(&x)).unwrap();
+            fresh.step(&gradients(&copy)).unwrap();
+            let values = |x: &Var| x.to_vec1::<f64>().unwrap();
+            assert_eq!(values(&copy), values(&x), "{name}");
+        }
+    }
+}
+
 #[test]
 fn a_schedule_goes_on_and_refuses() {
     let mut cycle = OneCycleLr::builder(0.1, 20)

@@ -72,10 +72,15 @@ struct Options {
 
 impl Options {
     fn check(&self) -> Result<()> {
+        at_least_0(NAME, [("lr", self.lr)])?;
+        self.check_fixed()
+    }
+
+    /// What no schedule changes.
+    fn check_fixed(&self) -> Result<()> {
         at_least_0(
             NAME,
             [
-                ("lr", self.lr),
                 ("lr_decay", self.lr_decay),
                 ("weight_decay", self.weight_decay),
                 ("initial_accumulator_value", self.initial_accumulator_value),
@@ -223,7 +228,8 @@ impl Optimizer for Adagrad {
             eps: number("eps")?,
             maximize: reader.flag(&option("maximize"))?,
         };
-        options.check()?;
+        // A schedule may set any learning rate, and what it set must load.
+        options.check_fixed()?;
         let states = self.parameters.read(&reader, [true, false, false])?;
         reader.finish()?;
         self.parameters.set(states);

@@ -77,18 +77,23 @@ struct Options {
 
 impl Options {
     fn check(&self, name: &'static str) -> Result<()> {
-        at_least_0(
-            name,
-            [
-                ("lr", self.lr),
-                ("eps", self.eps),
-                ("weight_decay", self.weight_decay),
-            ],
-        )?;
-        let (first, second) = self.betas;
-        if [first, second].iter().all(|beta| (0.0..1.0).contains(beta)) {
+        at_least_0(name, [("lr", self.lr)])?;
+        self.check_betas(name, &[self.betas.0, self.betas.1])?;
+        self.check_fixed(name)
+    }
+
+    /// What no schedule changes.
+    fn check_fixed(&self, name: &'static str) -> Result<()> {
+        let options = [("eps", self.eps), ("weight_decay", self.weight_decay)];
+        at_least_0(name, options)?;
+        self.check_betas(name, &[self.betas.1])
+    }
+
+    fn check_betas(&self, name: &'static str, betas: &[f64]) -> Result<()> {
+        if betas.iter().all(|beta| (0.0..1.0).contains(beta)) {
             return Ok(());
         }
+        let (first, second) = self.betas;
         let problem = "must be two numbers of at least 0 and below 1";
         invalid(name, "betas", format!("({first}, {second})"), problem)
     }
@@ -264,7 +269,8 @@ impl Optimizer for Adam {
             maximize: flag("maximize")?,
             decoupled: flag("decoupled_weight_decay")?,
         };
-        options.check(self.name)?;
+        // A schedule may set any learning rate and first beta, and what it set must load.
+        options.check_fixed(self.name)?;
         if options.decoupled != self.options.decoupled {
             let other = if options.decoupled { "AdamW" } else { "Adam" };
             let problem = format!("says that it is the state of {other}");

@@ -71,14 +71,19 @@ struct Options {
 impl Options {
     fn check(&self) -> Result<()> {
         let rule = &self.rule;
+        at_least_0(NAME, [("lr", rule.lr), ("momentum", rule.momentum)])?;
+        self.check_fixed()
+    }
+
+    /// What no schedule changes.
+    fn check_fixed(&self) -> Result<()> {
+        let rule = &self.rule;
         at_least_0(
             NAME,
             [
-                ("lr", rule.lr),
                 ("alpha", rule.alpha),
                 ("eps", rule.eps),
                 ("weight_decay", rule.weight_decay),
-                ("momentum", rule.momentum),
             ],
         )
     }
@@ -238,8 +243,10 @@ impl Optimizer for RmsProp {
             },
             centered: reader.flag(&option("centered"))?,
         };
-        options.check()?;
-        let needs = [true, options.rule.momentum > 0.0, options.centered];
+        // A schedule may set any learning rate and momentum, and what it set must load. It may do so
+        // after the last step, so that there is no direction yet.
+        options.check_fixed()?;
+        let needs = [true, false, options.centered];
         let states = self.parameters.read(&reader, needs)?;
         reader.finish()?;
         self.parameters.set(states);
