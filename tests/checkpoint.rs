@@ -184,6 +184,10 @@ fn the_loaders_generators_go_on_too() {
     trainer.resume(&path).unwrap();
     let error = trainer.fit(&loader(), None).unwrap_err().to_string();
     assert!(error.starts_with("Checkpoint: a loader has a generator of its own only here"));
+    // The checkpoint is still there: with fitting loaders it goes on after its last epoch.
+    let history = trainer.fit(&own(7), Some(&own(8))).unwrap();
+    assert_eq!(numbers(&history), numbers(&expected));
+    assert_eq!(bits(&net), bits(&whole));
 }
 
 #[test]
