@@ -20,7 +20,7 @@ const NAME: &str = "Adagrad";
 ///
 /// | parameter | default | meaning | valid |
 /// |---|---|---|---|
-/// | `parameters` | | what is trained | variables, f32 or f64 |
+/// | `parameters` | | what is trained | at least one variable, f32 or f64 |
 /// | `lr` | 1e-2 | the learning rate | ≥ 0 |
 /// | `lr_decay` | 0 | how fast the learning rate falls with the steps | ≥ 0 |
 /// | `weight_decay` | 0 | how strongly each parameter is drawn to 0 | ≥ 0 |

@@ -22,7 +22,7 @@ const NAME: &str = "Adam";
 ///
 /// | parameter | default | meaning | valid |
 /// |---|---|---|---|
-/// | `parameters` | | what is trained | variables, f32 or f64 |
+/// | `parameters` | | what is trained | at least one variable, f32 or f64 |
 /// | `lr` | 1e-3 | the learning rate | ≥ 0 |
 /// | `betas` | (0.9, 0.999) | how much of the two means stays in a step | each in [0, 1) |
 /// | `eps` | 1e-8 | keeps the quotient finite | ≥ 0 |

@@ -44,6 +44,10 @@ impl Parameters {
         names: [&'static str; 3],
         counts: bool,
     ) -> Result<Self> {
+        if vars.is_empty() {
+            let problem = "must hold at least one variable; give it the network's parameters()";
+            return invalid(layer, "parameters", "[]", problem);
+        }
         for var in &vars {
             if !matches!(var.dtype(), DType::F32 | DType::F64) {
                 return Err(Error::WrongDType {

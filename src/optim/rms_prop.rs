@@ -21,7 +21,7 @@ const NAME: &str = "RmsProp";
 ///
 /// | parameter | default | meaning | valid |
 /// |---|---|---|---|
-/// | `parameters` | | what is trained | variables, f32 or f64 |
+/// | `parameters` | | what is trained | at least one variable, f32 or f64 |
 /// | `lr` | 1e-2 | the learning rate | ≥ 0 |
 /// | `alpha` | 0.99 | how much of the means stays in a step | ≥ 0; below 1 is sensible |
 /// | `eps` | 1e-8 | keeps the quotient finite | ≥ 0 |

@@ -20,7 +20,7 @@ const NAME: &str = "Sgd";
 ///
 /// | parameter | default | meaning | valid |
 /// |---|---|---|---|
-/// | `parameters` | | what is trained | variables, f32 or f64 |
+/// | `parameters` | | what is trained | at least one variable, f32 or f64 |
 /// | `lr` | | the learning rate | ≥ 0 |
 /// | `momentum` | 0 | how much of the last step's direction stays | ≥ 0 |
 /// | `dampening` | 0 | how much less a new gradient counts in it | any |

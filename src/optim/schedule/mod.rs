@@ -95,7 +95,8 @@ pub trait Schedule {
     ///
     /// # fn main() -> Result<()> {
     /// let schedule = LinearLr::builder(0.1).start_factor(0.5).build()?;
-    /// let mut adam = Adam::builder(vec![]).build()?;
+    /// let x = Var::new(1f32, &Device::Cpu)?;
+    /// let mut adam = Adam::builder(vec![x]).build()?;
     /// schedule.apply(&mut adam)?;
     /// assert_eq!(adam.lr(), 0.05);
     /// # Ok(())
