@@ -220,6 +220,7 @@ impl Optimizer for Adam {
                 weight_decay: options.weight_decay,
                 maximize: options.maximize,
                 decoupled: options.decoupled,
+                amsgrad: options.amsgrad,
                 step: parameter.step,
             })
         })

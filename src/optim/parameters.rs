@@ -127,6 +127,9 @@ impl Parameters {
                 false => 0,
             };
             for ((buffer, name), needed) in buffers.iter_mut().zip(self.names).zip(needs) {
+                if name.is_empty() {
+                    continue;
+                }
                 let var = &parameter.var;
                 *buffer = match needed && step > 0 {
                     true => Some(reader.tensor(&entry(i, name), var)?),
