@@ -36,8 +36,8 @@ const NAME: &str = "Adagrad";
 ///
 /// # Differences from PyTorch
 ///
-/// No parameter groups. An infinite number is refused. `foreach`, `fused` and `differentiable`, which
-/// choose between PyTorch's implementations, have no counterpart.
+/// No parameter groups. An infinite number is refused, and so is a parameter of f16 or bf16. `foreach`,
+/// `fused` and `differentiable`, which choose between PyTorch's implementations, have no counterpart.
 ///
 /// # Example
 ///

@@ -38,7 +38,8 @@ const NAME: &str = "Adam";
 ///
 /// # Differences from PyTorch
 ///
-/// No parameter groups. An infinite number is refused. `foreach`, `fused`, `capturable` and
+/// No parameter groups. An infinite number is refused, and so is a parameter of f16 or bf16.
+/// `decoupled_weight_decay` is [`AdamW`](super::AdamW). `foreach`, `fused`, `capturable` and
 /// `differentiable`, which choose between PyTorch's implementations, have no counterpart.
 ///
 /// # Example

@@ -31,7 +31,7 @@ const NAME: &str = "AdamW";
 ///
 /// # Differences from PyTorch
 ///
-/// Those of [`Adam`].
+/// Those of [`Adam`], less `decoupled_weight_decay`, which PyTorch's AdamW does not take.
 ///
 /// # Example
 ///

@@ -38,8 +38,9 @@ const NAME: &str = "RmsProp";
 ///
 /// # Differences from PyTorch
 ///
-/// No parameter groups. An infinite number is refused. `foreach`, `capturable` and `differentiable`,
-/// which choose between PyTorch's implementations, have no counterpart.
+/// No parameter groups. An infinite number is refused, and so is a parameter of f16 or bf16. `foreach`,
+/// `capturable` and `differentiable`, which choose between PyTorch's implementations, have no
+/// counterpart.
 ///
 /// # Example
 ///

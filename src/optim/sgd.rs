@@ -36,7 +36,9 @@ const NAME: &str = "Sgd";
 ///
 /// # Differences from PyTorch
 ///
-/// `lr` has no default. No parameter groups. An infinite number is refused.
+/// `lr` has no default. No parameter groups. An infinite number is refused, and so is a parameter of
+/// f16 or bf16. `foreach`, `fused` and `differentiable`, which choose between PyTorch's
+/// implementations, have no counterpart.
 ///
 /// # Example
 ///
