@@ -248,8 +248,8 @@ fn a_checkpoint_of_another_run_changes_nothing() {
 fn a_learning_rate_at_0_or_below_goes_on() {
     let _turn = turn();
     let folder = folder();
-    type Any = Box<dyn Schedule + Send>;
-    let schedules: [(&str, fn() -> Any); 2] = [
+    type Make = fn() -> Box<dyn Schedule + Send>;
+    let schedules: [(&str, Make); 2] = [
         ("LinearLr", || {
             let to_0 = LinearLr::builder(0.1).end_factor(0.0);
             Box::new(to_0.build().unwrap())
