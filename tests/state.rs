@@ -54,7 +54,7 @@ fn each_optimizer_goes_on_after_any_step() {
         let mut optimizer = build(name, &x);
         for _ in 0..5 {
             let state = optimizer.state_dict().unwrap();
-            let copy = Var::from_tensor(x.as_tensor()).unwrap();
+            let copy = Var::from_tensor(&x.copy().unwrap()).unwrap();
             optimizer.step(&gradients(&x)).unwrap();
             // What was saved before the step did not change with it.
             let mut fresh = build(name, &copy);
@@ -157,7 +157,7 @@ fn a_buffer_without_its_option_does_nothing() {
         let x = Var::new(&[1f64, -2.0, 0.3], &Device::Cpu).unwrap();
         let mut optimizer = build(x.clone());
         optimizer.step(&gradients(&x)).unwrap();
-        let copy = Var::from_tensor(x.as_tensor()).unwrap();
+        let copy = Var::from_tensor(&x.copy().unwrap()).unwrap();
         let mut other = build(copy.clone());
         let mut state = optimizer.state_dict().unwrap();
         let large = Tensor::new(&[0.4f64, 0.3, 0.5], &Device::Cpu).unwrap();
@@ -213,7 +213,7 @@ fn what_a_schedule_set_loads() {
             if optimizer.momentum().is_some() {
                 optimizer.set_momentum(momentum).unwrap();
             }
-            let copy = Var::from_tensor(x.as_tensor()).unwrap();
+            let copy = Var::from_tensor(&x.copy().unwrap()).unwrap();
             let mut fresh = build(name, &copy);
             let state = optimizer.state_dict().unwrap();
             fresh.load_state_dict(&state).unwrap();
