@@ -5,6 +5,11 @@
 //!
 //! There is one global generator, as in PyTorch. [`manual_seed`] seeds it;
 //! [`var_builder`](crate::nn::var_builder) draws a network's first weights from it.
+//!
+//! # Panics
+//!
+//! What returns `n` numbers panics, or ends the process, where they do not fit into memory, as `vec![0f32; n]`
+//! does. Layers and loaders, which draw from here, return an error instead.
 
 mod draws;
 mod normal;

@@ -257,3 +257,17 @@ fn sgd_refuses() {
     let index = Var::zeros(2, DType::U8, &Device::Cpu).unwrap();
     assert!(Sgd::builder(vec![index], 0.1).build().is_err());
 }
+
+#[test]
+fn an_optimizer_of_nothing_is_refused() {
+    let refused = |name: &str, error: Option<candlelight::Error>| {
+        let problem = "must hold at least one variable; give it the network's parameters()";
+        let message = format!("{name}: parameters=[] {problem}");
+        assert_eq!(error.unwrap().to_string(), message);
+    };
+    refused("Sgd", Sgd::builder(vec![], 0.1).build().err());
+    refused("Adam", Adam::builder(vec![]).build().err());
+    refused("AdamW", AdamW::builder(vec![]).build().err());
+    refused("RmsProp", RmsProp::builder(vec![]).build().err());
+    refused("Adagrad", Adagrad::builder(vec![]).build().err());
+}

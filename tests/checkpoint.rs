@@ -184,6 +184,10 @@ fn the_loaders_generators_go_on_too() {
     trainer.resume(&path).unwrap();
     let error = trainer.fit(&loader(), None).unwrap_err().to_string();
     assert!(error.starts_with("Checkpoint: a loader has a generator of its own only here"));
+    // The checkpoint is still there: with fitting loaders it goes on after its last epoch.
+    let history = trainer.fit(&own(7), Some(&own(8))).unwrap();
+    assert_eq!(numbers(&history), numbers(&expected));
+    assert_eq!(bits(&net), bits(&whole));
 }
 
 #[test]
@@ -236,4 +240,47 @@ fn a_checkpoint_of_another_run_changes_nothing() {
     );
     let error = trainer.resume(folder.path().join("none")).unwrap_err();
     assert!(matches!(error, Error::MissingFile { .. }));
+}
+
+/// What a schedule set, the optimizer takes back: a learning rate that ends at -1.5e-18 by rounding, and one
+/// that is meant to be below 0.
+#[test]
+fn a_learning_rate_at_0_or_below_goes_on() {
+    let _turn = turn();
+    let folder = folder();
+    type Make = fn() -> Box<dyn Schedule + Send>;
+    let schedules: [(&str, Make); 2] = [
+        ("LinearLr", || {
+            let to_0 = LinearLr::builder(0.1).end_factor(0.0);
+            Box::new(to_0.build().unwrap())
+        }),
+        ("CosineAnnealingLr", || {
+            let below_0 = CosineAnnealingLr::builder(0.1, 5).eta_min(-0.1);
+            Box::new(below_0.build().unwrap())
+        }),
+    ];
+    for (name, schedule) in schedules {
+        let run = |epochs, path: &Path, seed| {
+            manual_seed(seed);
+            let net = Net::new(var_builder(DType::F32, &Device::Cpu)).unwrap();
+            let criterion = CrossEntropyLoss::builder().build().unwrap();
+            let sgd = Sgd::builder(net.parameters(), 0.1).build().unwrap();
+            let trainer = Trainer::builder(net.clone(), criterion, sgd)
+                .epochs(epochs)
+                .checkpoint(path)
+                .schedule(schedule(), Every::Step);
+            (net, trainer.build().unwrap())
+        };
+        let path = folder.path().join(name);
+        let (whole, mut trainer) = run(2, &path.with_extension("whole"), 1);
+        trainer.fit(&loader(), None).unwrap();
+
+        run(1, &path, 1).1.fit(&loader(), None).unwrap();
+        let saved = Checkpoint::load(&path).unwrap().optimizer;
+        assert!(saved.number("param_groups.0.lr").unwrap() < 0.0, "{name}");
+        let (net, mut trainer) = run(2, &path, 2);
+        trainer.resume(&path).unwrap();
+        trainer.fit(&loader(), None).unwrap();
+        assert_eq!(bits(&net), bits(&whole), "{name}");
+    }
 }

@@ -23,8 +23,12 @@ fn run(
     (rates, momenta)
 }
 
+fn x() -> Var {
+    Var::new(1f32, &Device::Cpu).unwrap()
+}
+
 fn sgd() -> Sgd {
-    Sgd::builder(vec![], 1.0).momentum(0.9).build().unwrap()
+    Sgd::builder(vec![x()], 1.0).momentum(0.9).build().unwrap()
 }
 
 /// Within a few roundings.
@@ -116,7 +120,7 @@ fn the_momentum_cycles_as_pytorchs() {
     ];
     same("cos, momentum", &momenta, &expected);
 
-    let mut adam = Adam::builder(vec![]).build().unwrap();
+    let mut adam = Adam::builder(vec![x()]).build().unwrap();
     let mut schedule = OneCycleLr::builder_with_epochs(0.5, 2, 5)
         .three_phase(true)
         .anneal_strategy(AnnealStrategy::Linear)
@@ -154,7 +158,7 @@ fn what_cannot_be_is_refused() {
         message(schedule.step(&mut sgd())),
         "OneCycleLr: total_steps=2 is used up: this was step 3; build it with more steps"
     );
-    let mut adagrad = Adagrad::builder(vec![]).build().unwrap();
+    let mut adagrad = Adagrad::builder(vec![x()]).build().unwrap();
     assert_eq!(
         message(schedule.apply(&mut adagrad)),
         "OneCycleLr: cycle_momentum=true needs an optimizer with a momentum or betas; set it to false"

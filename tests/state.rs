@@ -54,7 +54,7 @@ fn each_optimizer_goes_on_after_any_step() {
         let mut optimizer = build(name, &x);
         for _ in 0..5 {
             let state = optimizer.state_dict().unwrap();
-            let copy = Var::from_tensor(x.as_tensor()).unwrap();
+            let copy = Var::from_tensor(&x.copy().unwrap()).unwrap();
             optimizer.step(&gradients(&x)).unwrap();
             // What was saved before the step did not change with it.
             let mut fresh = build(name, &copy);
@@ -138,6 +138,92 @@ fn an_optimizers_state_that_does_not_fit_is_named() {
     );
     adam.load_state_dict(&good).unwrap();
     assert_eq!(adam.lr(), 1e-3);
+}
+
+/// A buffer whose option is off is kept, as PyTorch keeps it, and takes no part in the steps.
+#[test]
+fn a_buffer_without_its_option_does_nothing() {
+    let gradients = |x: &Var| x.sin().unwrap().sum_all().unwrap().backward().unwrap();
+    type Build = fn(Var) -> Box<dyn Optimizer>;
+    let builds: [(&str, Build); 2] = [
+        ("max_exp_avg_sq", |x| {
+            Box::new(Adam::builder(vec![x]).build().unwrap())
+        }),
+        ("grad_avg", |x| {
+            Box::new(RmsProp::builder(vec![x]).build().unwrap())
+        }),
+    ];
+    for (buffer, build) in builds {
+        let x = Var::new(&[1f64, -2.0, 0.3], &Device::Cpu).unwrap();
+        let mut optimizer = build(x.clone());
+        optimizer.step(&gradients(&x)).unwrap();
+        let copy = Var::from_tensor(&x.copy().unwrap()).unwrap();
+        let mut other = build(copy.clone());
+        let mut state = optimizer.state_dict().unwrap();
+        let large = Tensor::new(&[0.4f64, 0.3, 0.5], &Device::Cpu).unwrap();
+        state.insert(format!("state.0.{buffer}"), large);
+        other.load_state_dict(&state).unwrap();
+        optimizer.step(&gradients(&x)).unwrap();
+        other.step(&gradients(&copy)).unwrap();
+        let values = |x: &Var| x.to_vec1::<f64>().unwrap();
+        assert_eq!(values(&copy), values(&x), "{buffer}");
+    }
+}
+
+#[test]
+fn a_tensor_without_a_name_is_not_a_buffer() {
+    let x = Var::zeros(3, DType::F32, &Device::Cpu).unwrap();
+    let mut sgd = Sgd::builder(vec![x.clone()], 0.1).build().unwrap();
+    let mut state = sgd.state_dict().unwrap();
+    state.insert("state.0.", x.as_tensor().clone());
+    assert_eq!(
+        sgd.load_state_dict(&state).unwrap_err().to_string(),
+        "Sgd: state.0. is not known here; \
+         load what an optimizer of the same kind, over the same parameters, has saved"
+    );
+}
+
+/// A schedule may set any learning rate and momentum, even after the last step: the state loads, and the
+/// next step is the one that would have followed.
+#[test]
+fn what_a_schedule_set_loads() {
+    let build = |name: &str, x: &Var| -> Box<dyn Optimizer> {
+        let p = vec![x.clone()];
+        match name {
+            "Sgd" => Box::new(
+                Sgd::builder(p, 0.1)
+                    .momentum(0.9)
+                    .nesterov(true)
+                    .build()
+                    .unwrap(),
+            ),
+            "Adam" => Box::new(Adam::builder(p).build().unwrap()),
+            "AdamW" => Box::new(AdamW::builder(p).build().unwrap()),
+            "RmsProp" => Box::new(RmsProp::builder(p).build().unwrap()),
+            _ => Box::new(Adagrad::builder(p).build().unwrap()),
+        }
+    };
+    let gradients = |x: &Var| x.sin().unwrap().sum_all().unwrap().backward().unwrap();
+    for name in ["Sgd", "Adam", "AdamW", "RmsProp", "Adagrad"] {
+        for (lr, momentum) in [(-0.1, 0.0), (0.1, 0.5), (-1.5e-18, -0.25), (0.2, 1.5)] {
+            let x = Var::new(&[1f64, -2.0, 0.3], &Device::Cpu).unwrap();
+            let mut optimizer = build(name, &x);
+            optimizer.step(&gradients(&x)).unwrap();
+            optimizer.set_lr(lr);
+            if optimizer.momentum().is_some() {
+                optimizer.set_momentum(momentum).unwrap();
+            }
+            let copy = Var::from_tensor(&x.copy().unwrap()).unwrap();
+            let mut fresh = build(name, &copy);
+            let state = optimizer.state_dict().unwrap();
+            fresh.load_state_dict(&state).unwrap();
+            assert_eq!((fresh.lr(), fresh.momentum()), (lr, optimizer.momentum()));
+            optimizer.step(&gradients(&x)).unwrap();
+            fresh.step(&gradients(&copy)).unwrap();
+            let values = |x: &Var| x.to_vec1::<f64>().unwrap();
+            assert_eq!(values(&copy), values(&x), "{name}");
+        }
+    }
 }
 
 #[test]

@@ -63,6 +63,21 @@ fn without_shuffle_the_order_is_the_data_sets() {
 }
 
 #[test]
+fn an_order_that_does_not_fit_into_memory_is_an_error() {
+    for shuffle in [false, true] {
+        let loader = DataLoader::builder(Numbers(usize::MAX)).shuffle(shuffle);
+        assert_eq!(
+            loader.build().unwrap().iter().unwrap_err().to_string(),
+            format!(
+                "DataLoader: len={} makes an order that does not fit into memory; \
+                 check the data set's len",
+                usize::MAX
+            )
+        );
+    }
+}
+
+#[test]
 fn nothing_to_load_is_an_error() {
     let empty = DataLoader::builder(Numbers(0)).build().unwrap();
     assert!(matches!(

@@ -45,7 +45,8 @@ const LAYER: &str = "CrossEntropyLoss";
 ///
 /// u32 is taken for class indices too. Probabilities of another dtype than the logits' are converted
 /// to it, where PyTorch converts both to the wider one. On another device than the CPU the logits go
-/// to the CPU, and the loss comes back.
+/// to the CPU, and the loss comes back. `size_average` and `reduce`, which PyTorch deprecates in favour of
+/// `reduction`, have no counterpart.
 ///
 /// # Example
 ///

@@ -7,6 +7,7 @@ use candle_core::{DType, Device, Shape, Tensor, Var, bail};
 use candle_nn::var_builder::SimpleBackend;
 use candle_nn::{Init, VarBuilder};
 
+use crate::ops::buffer::fits;
 use crate::random::{Generator, with_global};
 
 /// The distribution of a weight's first values: what `kaiming_uniform_(a=√5)` gives in
@@ -43,7 +44,7 @@ pub(crate) fn bias_init(fan_in: usize) -> Init {
 /// # Errors
 ///
 /// None here. Asking it for a normal distribution is an error of candle, when asked: the layers of
-/// this crate draw uniformly.
+/// this crate draw uniformly. So is asking for more than fits into memory.
 ///
 /// # Differences from PyTorch
 ///
@@ -130,7 +131,18 @@ impl Drawn {
         init: Init,
         dtype: DType,
     ) -> candle_core::Result<Tensor> {
-        let n = shape.elem_count();
+        let dims = shape.dims();
+        let n = dims.iter().try_fold(1usize, |n, &dim| n.checked_mul(dim));
+        // The values, and the variable that is made of them.
+        let room = |n: &usize| match dtype {
+            DType::F64 => fits::<f64>(*n, 2),
+            _ => fits::<f32>(*n, 2),
+        };
+        let Some(n) = n.filter(room) else {
+            bail!(
+                "var_builder: {name} of shape {dims:?} does not fit into memory; use a smaller layer"
+            );
+        };
         match init {
             Init::Const(value) => Tensor::full(value, shape, &Device::Cpu)?.to_dtype(dtype),
             Init::Uniform { lo, up } if dtype == DType::F64 => {
@@ -237,6 +249,26 @@ mod tests {
             assert_eq!(fc.bias().map(sum).transpose()?, Some(bias));
         }
         Ok(())
+    }
+
+    #[test]
+    fn what_does_not_fit_into_memory_is_an_error() {
+        for dtype in [DType::F32, DType::F64, DType::F16] {
+            let vb = var_builder(dtype, &Device::Cpu);
+            let error = crate::nn::Linear::builder(1 << 24, 1 << 24)
+                .build(vb.pp("fc"))
+                .unwrap_err();
+            let expected = "var_builder: fc.weight of shape [16777216, 16777216] does not fit into \
+                            memory; use a smaller layer";
+            assert!(error.to_string().starts_with(expected), "{error}");
+            let conv = crate::nn::Conv2d::builder(1 << 22, 1 << 22, 3).build(vb.pp("conv"));
+            assert!(conv.is_err());
+            // More than can be counted, and not drawn at all.
+            for init in [weight_init(3), Init::Const(0.0)] {
+                assert!(vb.get_with_hints((usize::MAX, 2), "w", init).is_err());
+                assert!(vb.get_with_hints(usize::MAX, "b", init).is_err());
+            }
+        }
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub(crate) struct Rule {
     pub(crate) maximize: bool,
     /// Whether weights decay by themselves (AdamW), not through the gradient (Adam).
     pub(crate) decoupled: bool,
+    /// Whether the third buffer counts; it may be there without.
+    pub(crate) amsgrad: bool,
     /// From 1.
     pub(crate) step: u64,
 }
@@ -63,7 +65,7 @@ impl update::Rule for Rule {
         };
         let step = |p: &mut T, m: T, v: T| *p += down * m / (v.sqrt() / root + eps);
         let each = parameter.iter_mut().zip(gradient).zip(mean).zip(square);
-        if largest.is_empty() {
+        if !self.amsgrad {
             for (((p, &g), m), v) in each {
                 moments(p, g, m, v);
                 step(p, *m, *v);
@@ -97,11 +99,11 @@ impl update::Rule for Rule {
         let share = (g.affine(1.0 - self.betas.1, 0.0)? * &g)?;
         *square = (square.affine(self.betas.1, 0.0)? + share)?;
         let second = match largest {
-            Some(largest) => {
+            Some(largest) if self.amsgrad => {
                 *largest = largest.maximum(&*square)?;
                 &*largest
             }
-            None => &*square,
+            _ => &*square,
         };
         let denominator = (second.sqrt()? / root)?.affine(1.0, self.eps)?;
         let parameter = parameter.affine(keep, 0.0)?;
@@ -130,9 +132,12 @@ mod tests {
                     weight_decay: 0.1,
                     maximize,
                     decoupled,
+                    amsgrad,
                     step,
                 };
                 both_ways_agree(rule, [true, true, amsgrad]);
+                // What is there without its option stays as it is.
+                both_ways_agree(rule, [true; 3]);
             }
         }
     }

@@ -155,13 +155,27 @@ pub(crate) fn with_elements<T: Element, R>(
     }
 }
 
+/// Whether `copies` times `n` elements of this type fit into memory.
+pub(crate) fn fits<T>(n: usize, copies: usize) -> bool {
+    // Only large requests can fail; for those, ask before taking.
+    if n <= 1 << 26 {
+        return true;
+    }
+    let mut asked = Vec::<T>::new();
+    let there = n
+        .checked_mul(copies)
+        .is_some_and(|n| asked.try_reserve_exact(n).is_ok());
+    // Unseen by the optimizer, which takes away a request that nobody uses, and says it was granted.
+    std::hint::black_box(&asked);
+    there
+}
+
 /// `n` zeros; an error where there is no such memory.
 pub(crate) fn zeros<T: Element>(n: usize) -> Result<Vec<T>> {
     if n > 1 << 14 {
         super::memory::keep_freed();
     }
-    // Only large requests can fail; for those, ask before taking.
-    if n > 1 << 26 && Vec::<T>::new().try_reserve_exact(n).is_err() {
+    if !fits::<T>(n, 1) {
         bail!("{n} numbers do not fit into memory; use a smaller batch, image or padding");
     }
     Ok(vec![T::ZERO; n])

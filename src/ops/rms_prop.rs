@@ -14,6 +14,8 @@ pub(crate) struct Rule {
     pub(crate) weight_decay: f64,
     pub(crate) momentum: f64,
     pub(crate) maximize: bool,
+    /// Whether the third buffer counts; it may be there without.
+    pub(crate) centered: bool,
 }
 
 impl update::Rule for Rule {
@@ -54,7 +56,7 @@ impl update::Rule for Rule {
         // A loop for each, so that the compiler can do several elements at once.
         let each = parameter.iter_mut().zip(gradient).zip(square);
         // A schedule may take the momentum away, and give it back.
-        match (self.momentum > 0.0, mean.is_empty()) {
+        match (self.momentum > 0.0, !self.centered) {
             (false, true) => {
                 for ((p, &g), v) in each {
                     let g = wanted(*p, g);
@@ -95,11 +97,11 @@ impl update::Rule for Rule {
         let share = (g.affine(1.0 - self.alpha, 0.0)? * &g)?;
         *square = (square.affine(self.alpha, 0.0)? + share)?;
         let spread = match mean {
-            Some(mean) => {
+            Some(mean) if self.centered => {
                 *mean = lerp(mean, &g, 1.0 - self.alpha)?;
                 (&*square - mean.sqr()?)?
             }
-            None => square.clone(),
+            _ => square.clone(),
         };
         let denominator = spread.sqrt()?.affine(1.0, self.eps)?;
         match direction {
@@ -127,8 +129,11 @@ mod tests {
                 weight_decay: 0.1,
                 momentum,
                 maximize: centered,
+                centered,
             };
             both_ways_agree(rule, [true, momentum > 0.0, centered]);
+            // What is there without its option stays as it is.
+            both_ways_agree(rule, [true; 3]);
         }
     }
 }

@@ -64,7 +64,8 @@ impl update::Rule for Rule {
         [direction, _, _]: &mut Buffers,
     ) -> Result<Tensor> {
         let mut g = update::wanted(parameter, gradient, self.maximize, self.weight_decay)?;
-        if let Some(direction) = direction {
+        // A schedule may take the momentum away, and give it back.
+        if let Some(direction) = direction.as_mut().filter(|_| self.momentum != 0.0) {
             *direction = match self.first {
                 true => g.copy()?,
                 false => {
@@ -100,6 +101,8 @@ mod tests {
                     first: step == 1,
                 };
                 both_ways_agree(rule, [momentum > 0.0, false, false]);
+                // Without a momentum a direction from before stays as it is.
+                both_ways_agree(rule, [true, false, false]);
             }
         }
     }

@@ -20,7 +20,7 @@ const NAME: &str = "Adagrad";
 ///
 /// | parameter | default | meaning | valid |
 /// |---|---|---|---|
-/// | `parameters` | | what is trained | variables, f32 or f64 |
+/// | `parameters` | | what is trained | at least one variable, f32 or f64 |
 /// | `lr` | 1e-2 | the learning rate | ≥ 0 |
 /// | `lr_decay` | 0 | how fast the learning rate falls with the steps | ≥ 0 |
 /// | `weight_decay` | 0 | how strongly each parameter is drawn to 0 | ≥ 0 |
@@ -36,8 +36,8 @@ const NAME: &str = "Adagrad";
 ///
 /// # Differences from PyTorch
 ///
-/// No parameter groups. An infinite number is refused. `foreach`, `fused` and `differentiable`, which
-/// choose between PyTorch's implementations, have no counterpart.
+/// No parameter groups. An infinite number is refused, and so is a parameter of f16 or bf16. `foreach`,
+/// `fused` and `differentiable`, which choose between PyTorch's implementations, have no counterpart.
 ///
 /// # Example
 ///
@@ -72,10 +72,15 @@ struct Options {
 
 impl Options {
     fn check(&self) -> Result<()> {
+        at_least_0(NAME, [("lr", self.lr)])?;
+        self.check_fixed()
+    }
+
+    /// What no schedule changes.
+    fn check_fixed(&self) -> Result<()> {
         at_least_0(
             NAME,
             [
-                ("lr", self.lr),
                 ("lr_decay", self.lr_decay),
                 ("weight_decay", self.weight_decay),
                 ("initial_accumulator_value", self.initial_accumulator_value),
@@ -223,7 +228,8 @@ impl Optimizer for Adagrad {
             eps: number("eps")?,
             maximize: reader.flag(&option("maximize"))?,
         };
-        options.check()?;
+        // A schedule may set any learning rate, and what it set must load.
+        options.check_fixed()?;
         let states = self.parameters.read(&reader, [true, false, false])?;
         reader.finish()?;
         self.parameters.set(states);

@@ -22,7 +22,7 @@ const NAME: &str = "Adam";
 ///
 /// | parameter | default | meaning | valid |
 /// |---|---|---|---|
-/// | `parameters` | | what is trained | variables, f32 or f64 |
+/// | `parameters` | | what is trained | at least one variable, f32 or f64 |
 /// | `lr` | 1e-3 | the learning rate | ≥ 0 |
 /// | `betas` | (0.9, 0.999) | how much of the two means stays in a step | each in [0, 1) |
 /// | `eps` | 1e-8 | keeps the quotient finite | ≥ 0 |
@@ -38,7 +38,8 @@ const NAME: &str = "Adam";
 ///
 /// # Differences from PyTorch
 ///
-/// No parameter groups. An infinite number is refused. `foreach`, `fused`, `capturable` and
+/// No parameter groups. An infinite number is refused, and so is a parameter of f16 or bf16.
+/// `decoupled_weight_decay` is [`AdamW`](super::AdamW). `foreach`, `fused`, `capturable` and
 /// `differentiable`, which choose between PyTorch's implementations, have no counterpart.
 ///
 /// # Example
@@ -77,18 +78,23 @@ struct Options {
 
 impl Options {
     fn check(&self, name: &'static str) -> Result<()> {
-        at_least_0(
-            name,
-            [
-                ("lr", self.lr),
-                ("eps", self.eps),
-                ("weight_decay", self.weight_decay),
-            ],
-        )?;
-        let (first, second) = self.betas;
-        if [first, second].iter().all(|beta| (0.0..1.0).contains(beta)) {
+        at_least_0(name, [("lr", self.lr)])?;
+        self.check_betas(name, &[self.betas.0, self.betas.1])?;
+        self.check_fixed(name)
+    }
+
+    /// What no schedule changes.
+    fn check_fixed(&self, name: &'static str) -> Result<()> {
+        let options = [("eps", self.eps), ("weight_decay", self.weight_decay)];
+        at_least_0(name, options)?;
+        self.check_betas(name, &[self.betas.1])
+    }
+
+    fn check_betas(&self, name: &'static str, betas: &[f64]) -> Result<()> {
+        if betas.iter().all(|beta| (0.0..1.0).contains(beta)) {
             return Ok(());
         }
+        let (first, second) = self.betas;
         let problem = "must be two numbers of at least 0 and below 1";
         invalid(name, "betas", format!("({first}, {second})"), problem)
     }
@@ -215,6 +221,7 @@ impl Optimizer for Adam {
                 weight_decay: options.weight_decay,
                 maximize: options.maximize,
                 decoupled: options.decoupled,
+                amsgrad: options.amsgrad,
                 step: parameter.step,
             })
         })
@@ -264,7 +271,8 @@ impl Optimizer for Adam {
             maximize: flag("maximize")?,
             decoupled: flag("decoupled_weight_decay")?,
         };
-        options.check(self.name)?;
+        // A schedule may set any learning rate and first beta, and what it set must load.
+        options.check_fixed(self.name)?;
         if options.decoupled != self.options.decoupled {
             let other = if options.decoupled { "AdamW" } else { "Adam" };
             let problem = format!("says that it is the state of {other}");

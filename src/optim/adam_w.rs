@@ -15,7 +15,7 @@ const NAME: &str = "AdamW";
 ///
 /// | parameter | default | meaning | valid |
 /// |---|---|---|---|
-/// | `parameters` | | what is trained | variables, f32 or f64 |
+/// | `parameters` | | what is trained | at least one variable, f32 or f64 |
 /// | `lr` | 1e-3 | the learning rate | ≥ 0 |
 /// | `betas` | (0.9, 0.999) | how much of the two means stays in a step | each in [0, 1) |
 /// | `eps` | 1e-8 | keeps the quotient finite | ≥ 0 |
@@ -31,7 +31,7 @@ const NAME: &str = "AdamW";
 ///
 /// # Differences from PyTorch
 ///
-/// Those of [`Adam`].
+/// Those of [`Adam`], less `decoupled_weight_decay`, which PyTorch's AdamW does not take.
 ///
 /// # Example
 ///

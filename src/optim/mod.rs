@@ -108,7 +108,8 @@ pub trait Optimizer {
     ///
     /// [`Error::WrongState`](crate::Error::WrongState), which names the entry, where one is missing,
     /// not known, or of another shape or dtype; [`Error::InvalidParameter`](crate::Error::InvalidParameter)
-    /// where an option is outside its range. Then nothing has changed.
+    /// where an option is outside its range. Then nothing has changed. The learning rate and the momentum
+    /// may be any number, as a schedule may set them to any.
     ///
     /// # Example
     ///

@@ -44,6 +44,10 @@ impl Parameters {
         names: [&'static str; 3],
         counts: bool,
     ) -> Result<Self> {
+        if vars.is_empty() {
+            let problem = "must hold at least one variable; give it the network's parameters()";
+            return invalid(layer, "parameters", "[]", problem);
+        }
         for var in &vars {
             if !matches!(var.dtype(), DType::F32 | DType::F64) {
                 return Err(Error::WrongDType {
@@ -123,6 +127,9 @@ impl Parameters {
                 false => 0,
             };
             for ((buffer, name), needed) in buffers.iter_mut().zip(self.names).zip(needs) {
+                if name.is_empty() {
+                    continue;
+                }
                 let var = &parameter.var;
                 *buffer = match needed && step > 0 {
                     true => Some(reader.tensor(&entry(i, name), var)?),

@@ -21,7 +21,7 @@ const NAME: &str = "RmsProp";
 ///
 /// | parameter | default | meaning | valid |
 /// |---|---|---|---|
-/// | `parameters` | | what is trained | variables, f32 or f64 |
+/// | `parameters` | | what is trained | at least one variable, f32 or f64 |
 /// | `lr` | 1e-2 | the learning rate | ≥ 0 |
 /// | `alpha` | 0.99 | how much of the means stays in a step | ≥ 0; below 1 is sensible |
 /// | `eps` | 1e-8 | keeps the quotient finite | ≥ 0 |
@@ -38,8 +38,9 @@ const NAME: &str = "RmsProp";
 ///
 /// # Differences from PyTorch
 ///
-/// No parameter groups. An infinite number is refused. `foreach`, `capturable` and `differentiable`,
-/// which choose between PyTorch's implementations, have no counterpart.
+/// No parameter groups. An infinite number is refused, and so is a parameter of f16 or bf16. `foreach`,
+/// `capturable` and `differentiable`, which choose between PyTorch's implementations, have no
+/// counterpart.
 ///
 /// # Example
 ///
@@ -59,29 +60,24 @@ const NAME: &str = "RmsProp";
 #[derive(Debug)]
 pub struct RmsProp {
     parameters: Parameters,
-    options: Options,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Options {
     rule: Rule,
-    centered: bool,
 }
 
-impl Options {
-    fn check(&self) -> Result<()> {
-        let rule = &self.rule;
-        at_least_0(
-            NAME,
-            [
-                ("lr", rule.lr),
-                ("alpha", rule.alpha),
-                ("eps", rule.eps),
-                ("weight_decay", rule.weight_decay),
-                ("momentum", rule.momentum),
-            ],
-        )
-    }
+fn check(rule: &Rule) -> Result<()> {
+    at_least_0(NAME, [("lr", rule.lr), ("momentum", rule.momentum)])?;
+    check_fixed(rule)
+}
+
+/// What no schedule changes.
+fn check_fixed(rule: &Rule) -> Result<()> {
+    at_least_0(
+        NAME,
+        [
+            ("alpha", rule.alpha),
+            ("eps", rule.eps),
+            ("weight_decay", rule.weight_decay),
+        ],
+    )
 }
 
 /// The parameters of an [`RmsProp`] before it is built.
@@ -97,49 +93,49 @@ impl Options {
 #[derive(Debug, Clone)]
 pub struct RmsPropBuilder {
     parameters: Vec<Var>,
-    options: Options,
+    rule: Rule,
 }
 
 impl RmsPropBuilder {
     /// The learning rate; 1e-2 unless set.
     pub fn lr(mut self, lr: f64) -> Self {
-        self.options.rule.lr = lr;
+        self.rule.lr = lr;
         self
     }
 
     /// How much of the means stays; 0.99 unless set.
     pub fn alpha(mut self, alpha: f64) -> Self {
-        self.options.rule.alpha = alpha;
+        self.rule.alpha = alpha;
         self
     }
 
     /// Keeps the quotient finite; 1e-8 unless set.
     pub fn eps(mut self, eps: f64) -> Self {
-        self.options.rule.eps = eps;
+        self.rule.eps = eps;
         self
     }
 
     /// How strongly each parameter is drawn to 0; 0 unless set.
     pub fn weight_decay(mut self, weight_decay: f64) -> Self {
-        self.options.rule.weight_decay = weight_decay;
+        self.rule.weight_decay = weight_decay;
         self
     }
 
     /// How much of the last step's direction stays; 0 unless set.
     pub fn momentum(mut self, momentum: f64) -> Self {
-        self.options.rule.momentum = momentum;
+        self.rule.momentum = momentum;
         self
     }
 
     /// Whether the gradients' variance stands for their mean square; false unless set.
     pub fn centered(mut self, centered: bool) -> Self {
-        self.options.centered = centered;
+        self.rule.centered = centered;
         self
     }
 
     /// Whether to climb; false unless set.
     pub fn maximize(mut self, maximize: bool) -> Self {
-        self.options.rule.maximize = maximize;
+        self.rule.maximize = maximize;
         self
     }
 
@@ -150,11 +146,11 @@ impl RmsPropBuilder {
     /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) where a parameter is outside its
     /// range, [`Error::WrongDType`](crate::Error::WrongDType) where a variable is not f32 or f64.
     pub fn build(self) -> Result<RmsProp> {
-        self.options.check()?;
+        check(&self.rule)?;
         let names = ["square_avg", "momentum_buffer", "grad_avg"];
         Ok(RmsProp {
             parameters: Parameters::new(NAME, self.parameters, names, true)?,
-            options: self.options,
+            rule: self.rule,
         })
     }
 }
@@ -164,15 +160,13 @@ impl RmsProp {
     pub fn builder(parameters: Vec<Var>) -> RmsPropBuilder {
         RmsPropBuilder {
             parameters,
-            options: Options {
-                rule: Rule {
-                    lr: 1e-2,
-                    alpha: 0.99,
-                    eps: 1e-8,
-                    weight_decay: 0.0,
-                    momentum: 0.0,
-                    maximize: false,
-                },
+            rule: Rule {
+                lr: 1e-2,
+                alpha: 0.99,
+                eps: 1e-8,
+                weight_decay: 0.0,
+                momentum: 0.0,
+                maximize: false,
                 centered: false,
             },
         }
@@ -181,13 +175,13 @@ impl RmsProp {
 
 impl Optimizer for RmsProp {
     fn step(&mut self, gradients: &GradStore) -> Result<()> {
-        let Options { rule, centered } = self.options;
+        let rule = self.rule;
         self.parameters.step(gradients, |parameter| {
             parameter.need(0, 0.0)?;
             if rule.momentum > 0.0 {
                 parameter.need(1, 0.0)?;
             }
-            if centered {
+            if rule.centered {
                 parameter.need(2, 0.0)?;
             }
             Ok(rule)
@@ -195,31 +189,31 @@ impl Optimizer for RmsProp {
     }
 
     fn lr(&self) -> f64 {
-        self.options.rule.lr
+        self.rule.lr
     }
 
     fn set_lr(&mut self, lr: f64) {
-        self.options.rule.lr = lr;
+        self.rule.lr = lr;
     }
 
     fn momentum(&self) -> Option<f64> {
-        Some(self.options.rule.momentum)
+        Some(self.rule.momentum)
     }
 
     fn set_momentum(&mut self, momentum: f64) -> Result<()> {
-        self.options.rule.momentum = momentum;
+        self.rule.momentum = momentum;
         Ok(())
     }
 
     fn state_dict(&self) -> Result<StateDict> {
-        let Options { rule, centered } = self.options;
+        let rule = self.rule;
         self.parameters.state_dict(&[
             ("lr", rule.lr),
             ("alpha", rule.alpha),
             ("eps", rule.eps),
             ("weight_decay", rule.weight_decay),
             ("momentum", rule.momentum),
-            ("centered", flag(centered)),
+            ("centered", flag(rule.centered)),
             ("maximize", flag(rule.maximize)),
         ])
     }
@@ -227,23 +221,23 @@ impl Optimizer for RmsProp {
     fn load_state_dict(&mut self, state: &StateDict) -> Result<()> {
         let reader = Reader::new(state, NAME, CURE);
         let number = |name| reader.number(&option(name));
-        let options = Options {
-            rule: Rule {
-                lr: number("lr")?,
-                alpha: number("alpha")?,
-                eps: number("eps")?,
-                weight_decay: number("weight_decay")?,
-                momentum: number("momentum")?,
-                maximize: reader.flag(&option("maximize"))?,
-            },
+        let rule = Rule {
+            lr: number("lr")?,
+            alpha: number("alpha")?,
+            eps: number("eps")?,
+            weight_decay: number("weight_decay")?,
+            momentum: number("momentum")?,
+            maximize: reader.flag(&option("maximize"))?,
             centered: reader.flag(&option("centered"))?,
         };
-        options.check()?;
-        let needs = [true, options.rule.momentum > 0.0, options.centered];
+        // A schedule may set any learning rate and momentum, and what it set must load. It may do so
+        // after the last step, so that there is no direction yet.
+        check_fixed(&rule)?;
+        let needs = [true, false, rule.centered];
         let states = self.parameters.read(&reader, needs)?;
         reader.finish()?;
         self.parameters.set(states);
-        self.options = options;
+        self.rule = rule;
         Ok(())
     }
 }

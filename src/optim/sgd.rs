@@ -20,7 +20,7 @@ const NAME: &str = "Sgd";
 ///
 /// | parameter | default | meaning | valid |
 /// |---|---|---|---|
-/// | `parameters` | | what is trained | variables, f32 or f64 |
+/// | `parameters` | | what is trained | at least one variable, f32 or f64 |
 /// | `lr` | | the learning rate | ≥ 0 |
 /// | `momentum` | 0 | how much of the last step's direction stays | ≥ 0 |
 /// | `dampening` | 0 | how much less a new gradient counts in it | any |
@@ -36,7 +36,9 @@ const NAME: &str = "Sgd";
 ///
 /// # Differences from PyTorch
 ///
-/// `lr` has no default. No parameter groups. An infinite number is refused.
+/// `lr` has no default. No parameter groups. An infinite number is refused, and so is a parameter of
+/// f16 or bf16. `foreach`, `fused` and `differentiable`, which choose between PyTorch's
+/// implementations, have no counterpart.
 ///
 /// # Example
 ///
@@ -125,18 +127,18 @@ impl SgdBuilder {
     }
 }
 
-fn check(rule: &Rule) -> Result<()> {
-    at_least_0(
-        NAME,
-        [
-            ("lr", rule.lr),
-            ("momentum", rule.momentum),
-            ("weight_decay", rule.weight_decay),
-        ],
-    )?;
-    if !rule.dampening.is_finite() {
-        return invalid(NAME, "dampening", rule.dampening, "must be a number");
+/// What no schedule changes.
+fn check_fixed(rule: &Rule) -> Result<()> {
+    at_least_0(NAME, [("weight_decay", rule.weight_decay)])?;
+    match rule.dampening.is_finite() {
+        true => Ok(()),
+        false => invalid(NAME, "dampening", rule.dampening, "must be a number"),
     }
+}
+
+fn check(rule: &Rule) -> Result<()> {
+    at_least_0(NAME, [("lr", rule.lr), ("momentum", rule.momentum)])?;
+    check_fixed(rule)?;
     if rule.nesterov && (rule.momentum == 0.0 || rule.dampening != 0.0) {
         let problem = format!(
             "needs a momentum above 0 and a dampening of 0, not momentum={} and dampening={}",
@@ -218,7 +220,8 @@ impl Optimizer for Sgd {
             maximize: reader.flag(&option("maximize"))?,
             first: true,
         };
-        check(&rule)?;
+        // A schedule may set any learning rate and momentum, and what it set must load.
+        check_fixed(&rule)?;
         let states = self.parameters.read(&reader, [false; 3])?;
         reader.finish()?;
         self.parameters.set(states);

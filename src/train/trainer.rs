@@ -150,13 +150,14 @@ impl Trainer {
         if train.is_empty() || test.is_some_and(DataLoader::is_empty) {
             return Err(Error::EmptyDataset { what: "Trainer" });
         }
-        let (behind, mut history) = match self.resumed.take() {
-            Some(checkpoint) => {
-                checkpoint.restore_loaders(train, test)?;
-                (checkpoint.epoch, checkpoint.history)
-            }
-            None => Default::default(),
-        };
+        // Taken only when the loaders fit: after an error it can be tried again with others.
+        if let Some(checkpoint) = &self.resumed {
+            checkpoint.restore_loaders(train, test)?;
+        }
+        let resumed = self.resumed.take();
+        let (behind, mut history) = resumed.map_or_else(Default::default, |checkpoint| {
+            (checkpoint.epoch, checkpoint.history)
+        });
         for epoch in behind + 1..=self.epochs {
             let mut progress = Progress {
                 epoch,

@@ -14,6 +14,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use candle_core::Tensor;
 
 use super::Dataset;
+use crate::error::invalid;
+use crate::ops::buffer::fits;
 use crate::random::{Generator, with_global};
 use crate::{Error, Result};
 use pass::{Pass, Rest};
@@ -91,12 +93,18 @@ impl DataLoader {
     /// # Errors
     ///
     /// [`Error::EmptyDataset`] where there is not one batch: the data set is empty, or `drop_last`
-    /// drops the only one.
+    /// drops the only one. [`Error::InvalidParameter`] where the data set's `len` is so large that an
+    /// order of it does not fit into memory.
     pub fn iter(&self) -> Result<Batches> {
         if self.is_empty() {
             return Err(Error::EmptyDataset { what: "DataLoader" });
         }
         let images = self.dataset.len();
+        // The order; the next one may be drawn ahead beside it.
+        if !fits::<usize>(images, 2) {
+            let problem = "makes an order that does not fit into memory; check the data set's len";
+            return invalid("DataLoader", "len", images, problem);
+        }
         // PyTorch's iterator draws a seed for its workers whether there are any or not; its sampler
         // then draws the order, from the loader's generator or from one that it seeds for the pass.
         let draw = |generator: &mut Generator| {

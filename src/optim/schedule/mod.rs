@@ -31,7 +31,9 @@ use crate::state::StateDict;
 /// PyTorch's schedulers keep the optimizer and take the first learning rate from it. Here it belongs to
 /// the loop: the schedule is given the first learning rate, the optimizer is built with the schedule's
 /// [`lr`](Self::lr) (or [`apply`](Self::apply) sets it), and [`step`](Self::step) is given the optimizer.
-/// A learning rate that was set by hand in between holds until the next step, and no longer.
+/// A learning rate that was set by hand in between holds until the next step, and no longer. There is no
+/// argument `last_epoch`: a schedule that goes on is given its state, with
+/// [`load_state_dict`](Self::load_state_dict).
 ///
 /// # Example
 ///
@@ -95,7 +97,8 @@ pub trait Schedule {
     ///
     /// # fn main() -> Result<()> {
     /// let schedule = LinearLr::builder(0.1).start_factor(0.5).build()?;
-    /// let mut adam = Adam::builder(vec![]).build()?;
+    /// let x = Var::new(1f32, &Device::Cpu)?;
+    /// let mut adam = Adam::builder(vec![x]).build()?;
     /// schedule.apply(&mut adam)?;
     /// assert_eq!(adam.lr(), 0.05);
     /// # Ok(())

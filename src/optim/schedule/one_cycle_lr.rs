@@ -62,7 +62,8 @@ const NAME: &str = "OneCycleLr";
 ///
 /// # fn main() -> Result<()> {
 /// let mut schedule = OneCycleLr::builder(0.1, 10).build()?;
-/// let mut sgd = Sgd::builder(vec![], schedule.lr()).momentum(0.9).build()?;
+/// let x = Var::new(1f32, &Device::Cpu)?;
+/// let mut sgd = Sgd::builder(vec![x], schedule.lr()).momentum(0.9).build()?;
 /// schedule.apply(&mut sgd)?;
 /// assert!((sgd.lr() - 0.1 / 25.0).abs() < 1e-12 && sgd.momentum() == Some(0.95));
 /// for _batch in 0..2 {
