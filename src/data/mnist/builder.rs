@@ -37,7 +37,8 @@ use crate::{Error, Result};
 /// # Differences from PyTorch
 ///
 /// Without a transform an item is a tensor, not an image ([`MnistLike::image`] gives that). A file's
-/// content is checked every time: its MD5 where that is known (all of MNIST's), else its form.
+/// content is checked every time: its MD5 where that is known (all of MNIST's), else its form. With
+/// `download` an unpacked file whose MD5 is not known does not count: the packed one is fetched.
 /// torchvision prefers `processed` to `raw`, takes any file that is there for the right one, and
 /// unpacks what it downloaded; with its `download=True` it unpacks what was downloaded here, too.
 ///

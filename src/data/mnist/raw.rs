@@ -31,11 +31,8 @@ pub(super) fn is_right<K: MnistKind>(folder: &Path, resource: &Resource) -> bool
     };
     match resource.content_md5 {
         Some(md5) => hex_md5(&content) == md5,
-        // Nothing else is known of an unpacked file but its form.
-        None => {
-            let rank = content.get(3).copied().unwrap_or(0);
-            !is_packed(&path) && Idx::parse(&content, &path, rank).is_ok()
-        }
+        // Its form alone does not tell it from a sibling's file, which has the same name and form.
+        None => false,
     }
 }
 
