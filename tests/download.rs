@@ -462,6 +462,32 @@ fn a_folder_that_cannot_be_written_is_named() {
     fs::remove_file(&folder.0).unwrap();
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_does_not_hide_why_the_mirrors_failed() {
+    let missing = images_answered(&[Answer::Status(404)]);
+    let whole = images_answered(&[Answer::Whole]);
+    let folder = Folder::new("full");
+    fs::create_dir_all(folder.path("")).unwrap();
+    // Nothing can be written to this device.
+    std::os::unix::fs::symlink("/dev/full", folder.part()).unwrap();
+    let message = folder.failure(&[&missing]);
+    assert!(message.contains("404"), "{message}");
+
+    fs::remove_file(folder.part()).ok();
+    std::os::unix::fs::symlink("/dev/full", folder.part()).unwrap();
+    let error = folder.builder(&[&missing, &whole]).build().unwrap_err();
+    let Error::Download { failures, .. } = &error else {
+        panic!("{error}");
+    };
+    assert_eq!(failures.len(), 2);
+    assert!(failures[0].contains("http status: 404"), "{error}");
+    assert!(failures[1].contains(".part: "), "{error}");
+
+    let error = folder.builder(&[&whole]).build().unwrap_err();
+    assert!(matches!(error, Error::Io { .. }), "{error}");
+}
+
 #[test]
 fn the_options_are_checked() {
     let folder = Folder::new("options");
