@@ -13,15 +13,13 @@ mod machine;
 mod pickle;
 mod tensor;
 
-use std::fs;
-use std::io::ErrorKind;
 use std::path::Path;
 
 use candle_core::Tensor;
 
 use crate::nn::{Network, assign};
 use crate::state::StateDict;
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 use archive::Archive;
 use pickle::{Id, Problem, Value};
 use tensor::Budget;
@@ -132,16 +130,7 @@ pub(crate) fn read_tuple(path: &Path, cure: &str) -> Result<Vec<Tensor>> {
 }
 
 fn open(path: &Path, cure: &str) -> Result<Archive> {
-    let bytes = fs::read(path).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => Error::MissingFile {
-            path: path.into(),
-            cure: cure.into(),
-        },
-        _ => Error::Io {
-            path: path.into(),
-            source: error,
-        },
-    })?;
+    let bytes = files::read(path, cure)?;
     Archive::parse(&bytes).map_err(|problem| corrupt(path, problem, cure))
 }
 
