@@ -38,6 +38,9 @@ struct Args {
     /// The folder that holds MNIST/raw
     #[arg(long, default_value = "data")]
     data: String,
+    /// Fetch the files of MNIST that are not there or not right
+    #[arg(long)]
+    download: bool,
     /// End with one line that is a JSON object; its final_loss is the last epoch's mean training loss
     #[arg(long)]
     json: bool,
@@ -71,10 +74,20 @@ fn main() -> ExitCode {
 fn run(args: Args) -> std::result::Result<(), Box<dyn Error>> {
     let device: DeviceChoice = args.device.parse()?;
     let normalize = compose![ToTensor, Normalize::new([0.1307], [0.3081])?];
+    let fetched = download_bar()?;
+    let shown = fetched.clone();
+    // All four files: the test set's, too.
     let train = Mnist::builder(&args.data)
         .train(true)
         .transform(normalize.clone())
+        .download(args.download)
+        .on_download(move |progress| {
+            shown.set_message(progress.file.clone());
+            shown.set_length(progress.total.unwrap_or(progress.received));
+            shown.set_position(progress.received);
+        })
         .build()?;
+    fetched.finish_and_clear();
     let test = Mnist::builder(&args.data)
         .train(false)
         .transform(normalize)
@@ -133,6 +146,12 @@ fn fit(
         println!("{line}");
     }
     Ok(())
+}
+
+/// One bar for the files, one after the other.
+fn download_bar() -> std::result::Result<ProgressBar, Box<dyn Error>> {
+    let style = ProgressStyle::with_template("{msg} {wide_bar} {bytes} of {total_bytes}")?;
+    Ok(ProgressBar::new(0).with_style(style))
 }
 
 /// A bar for each epoch; indicatif shows none where standard error is not a terminal.

@@ -118,7 +118,7 @@ pub enum Error {
     Download {
         /// The file.
         path: PathBuf,
-        /// Each address that was tried, and why it failed.
+        /// Each address that was tried, and why it failed; last the file on disk, where that failed too.
         failures: Vec<String>,
     },
 

@@ -40,6 +40,7 @@
 
 pub mod data;
 pub mod error;
+mod files;
 pub mod loss;
 pub mod nn;
 mod ops;

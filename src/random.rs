@@ -171,8 +171,8 @@ fn global() -> MutexGuard<'static, Option<Generator>> {
 ///
 /// # Differences from PyTorch
 ///
-/// It seeds the CPU's generator alone; in a worker of a `DataLoader`, that worker's, as in PyTorch. Before the first call the global generator starts from a
-/// fixed seed, as PyTorch's does.
+/// It seeds the CPU's generator alone; in a worker of a `DataLoader`, that worker's, as in PyTorch.
+/// Before the first call the global generator starts from a fixed seed, as PyTorch's does.
 ///
 /// # Example
 ///

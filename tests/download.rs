@@ -15,7 +15,8 @@ use candlelight::data::{Digits, DownloadProgress, MnistBuilder, MnistKind, Resou
 use candlelight::prelude::*;
 use server::{Answer, Request, Server};
 
-/// MNIST's test set alone, with the MD5 of the files that the project keeps.
+/// MNIST's test set alone, with the MD5 of the files that the project keeps. Of the labels the
+/// content's MD5 is known too, of the images it is not.
 #[derive(Debug, Clone, Copy)]
 struct Kept;
 
@@ -35,7 +36,6 @@ impl MnistKind for Kept {
         },
         Resource {
             packed_md5: "a38049bc042dc6e683842a84160daae1",
-            content_md5: None,
             ..Digits::TEST[1]
         },
     ];
@@ -44,6 +44,10 @@ impl MnistKind for Kept {
 
 fn kept(name: &str) -> Vec<u8> {
     fs::read(Path::new("data/MNIST/raw").join(name)).unwrap()
+}
+
+fn content(name: &str) -> Vec<u8> {
+    candlelight::data::idx::unpack(Path::new("data/MNIST/raw").join(name)).unwrap()
 }
 
 /// A server of the project's files, the answers to the images scripted and the labels as they should be.
@@ -200,12 +204,29 @@ fn right_files_are_not_asked_for_however_they_are_packed() {
     assert_eq!(mnist.len(), 60_000);
 
     let folder = Folder::new("unpacked");
-    for file in [IMAGES, LABELS] {
-        let content = candlelight::data::idx::unpack(Path::new("data/MNIST/raw").join(file));
-        folder.write(file.strip_suffix(".gz").unwrap(), &content.unwrap());
-    }
+    folder.write(IMAGES, &kept(IMAGES));
+    folder.write(LABELS.strip_suffix(".gz").unwrap(), &content(LABELS));
     assert_eq!(folder.builder(&[&server]).build().unwrap().len(), 10_000);
     assert_eq!(server.requests(), []);
+}
+
+#[test]
+fn an_unpacked_file_of_unknown_checksum_is_not_trusted_for_its_form() {
+    // Another data set's images: the same name, the same form.
+    let mut others = content(IMAGES);
+    others[16..].reverse();
+    let server = images_answered(&[Answer::Whole]);
+    let folder = Folder::new("others-images");
+    folder.write(IMAGES.strip_suffix(".gz").unwrap(), &others);
+    folder.write(LABELS.strip_suffix(".gz").unwrap(), &content(LABELS));
+    let test = folder.builder(&[&server]).build().unwrap();
+    assert_eq!(server.requests(), [(IMAGES.to_string(), None)]);
+    assert_eq!(test.images(), &content(IMAGES)[16..]);
+
+    // Without download it is taken for what it is, as torchvision takes it.
+    fs::remove_file(folder.path(IMAGES)).unwrap();
+    let test = folder.builder(&[&server]).download(false).build().unwrap();
+    assert_eq!(test.images(), &others[16..]);
 }
 
 #[test]
@@ -439,6 +460,32 @@ fn a_folder_that_cannot_be_written_is_named() {
     assert!(matches!(error, Error::Io { .. }), "{error}");
     assert_eq!(server.requests(), []);
     fs::remove_file(&folder.0).unwrap();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_does_not_hide_why_the_mirrors_failed() {
+    let missing = images_answered(&[Answer::Status(404)]);
+    let whole = images_answered(&[Answer::Whole]);
+    let folder = Folder::new("full");
+    fs::create_dir_all(folder.path("")).unwrap();
+    // Nothing can be written to this device.
+    std::os::unix::fs::symlink("/dev/full", folder.part()).unwrap();
+    let message = folder.failure(&[&missing]);
+    assert!(message.contains("404"), "{message}");
+
+    fs::remove_file(folder.part()).ok();
+    std::os::unix::fs::symlink("/dev/full", folder.part()).unwrap();
+    let error = folder.builder(&[&missing, &whole]).build().unwrap_err();
+    let Error::Download { failures, .. } = &error else {
+        panic!("{error}");
+    };
+    assert_eq!(failures.len(), 2);
+    assert!(failures[0].contains("http status: 404"), "{error}");
+    assert!(failures[1].contains(".part: "), "{error}");
+
+    let error = folder.builder(&[&whole]).build().unwrap_err();
+    assert!(matches!(error, Error::Io { .. }), "{error}");
 }
 
 #[test]

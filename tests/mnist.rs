@@ -6,6 +6,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use candlelight::Error;
+use candlelight::candle_core;
 use candlelight::prelude::*;
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 
@@ -126,6 +127,34 @@ fn a_transform_that_is_not_pointwise_is_applied_image_by_image() {
     let (a, _) = plain.batch(&[3, 4]).unwrap();
     let (b, _) = mirrored.batch(&[3, 4]).unwrap();
     assert_eq!(a.flip(&[3]).unwrap().to_vec_flat(), b.to_vec_flat());
+}
+
+#[test]
+fn a_transform_that_is_pointwise_in_name_alone_gives_what_it_gives() {
+    /// The mean gray, or all grays in another form or type: no table of 256 values.
+    struct Other(fn(&Tensor) -> candle_core::Result<Tensor>);
+    impl Transform<GrayImage> for Other {
+        type Output = Tensor;
+        fn apply(&self, image: &GrayImage) -> Result<Tensor> {
+            Ok(self.0(&ToTensor.apply(image)?)?)
+        }
+        fn is_pointwise(&self) -> bool {
+            true
+        }
+    }
+    let transforms: [fn(&Tensor) -> candle_core::Result<Tensor>; 3] = [
+        |image| image.mean_all()?.reshape(1),
+        |image| image.flatten_all(),
+        |image| image.to_dtype(DType::F64),
+    ];
+    for transform in transforms {
+        let builder = Mnist::builder("data").train(false);
+        let test = builder.transform(Other(transform)).build().unwrap();
+        let (images, _) = test.batch(&[3, 4]).unwrap();
+        let (image, _) = test.get(4).unwrap();
+        assert_eq!(images.dims()[1..], *image.dims());
+        assert_eq!(images.dtype(), image.dtype());
+    }
 }
 
 trait Flat {

@@ -243,3 +243,72 @@ fn a_file_cannot_make_more_of_itself_than_it_is() {
     }
     std::fs::remove_file(path).unwrap();
 }
+
+/// A file of `torch.save`: one element, and a state dict in which `names` stand for one tensor of it.
+fn repeated(names: usize, size: &[i64]) -> Vec<u8> {
+    let text = |text: &str| [&[b'X', text.len() as u8, 0, 0, 0], text.as_bytes()].concat();
+    let long = |value: i64| [[0x8a, 8].as_slice(), &value.to_le_bytes()].concat();
+    let tuple = |items: Vec<u8>| [b"(".as_slice(), &items, b"t"].concat();
+    let storage = [
+        text("storage"),
+        b"ctorch\nFloatStorage\n".to_vec(),
+        text("0"),
+        text("cpu"),
+        long(1),
+    ];
+    let arguments = [
+        [tuple(storage.concat()), b"Q".to_vec()].concat(),
+        long(0),
+        tuple(size.iter().flat_map(|&size| long(size)).collect()),
+        tuple(size.iter().flat_map(|_| long(0)).collect()),
+        // requires_grad, and the hooks
+        b"\x89}".to_vec(),
+    ];
+    let tensor = [
+        b"ctorch._utils\n_rebuild_tensor_v2\n".to_vec(),
+        tuple(arguments.concat()),
+        b"Rq\x00".to_vec(),
+    ];
+    let mut pickle = [b"\x80\x02}(".to_vec(), text("0"), tensor.concat()].concat();
+    for name in 1..names {
+        pickle.extend([text(&name.to_string()), b"h\x00".to_vec()].concat());
+    }
+    pickle.extend(b"u.");
+    let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let stored =
+        zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    for (name, content) in [
+        ("net/data.pkl", pickle.as_slice()),
+        ("net/data/0", &1.0f32.to_le_bytes()),
+    ] {
+        archive.start_file(name, stored).unwrap();
+        std::io::Write::write_all(&mut archive, content).unwrap();
+    }
+    archive.finish().unwrap().into_inner()
+}
+
+#[test]
+fn many_names_of_one_element_do_not_fill_the_memory() {
+    let path = scratch("names");
+    // Each takes 16 MiB.
+    assert!(read(&path, &repeated(4, &[1 << 22])).is_none());
+    let error = read(&path, &repeated(6, &[1 << 22])).unwrap();
+    assert!(
+        error
+            .to_string()
+            .contains("under \"4\" it holds tensors that repeat its storages more than 32 times"),
+        "{error}"
+    );
+    std::fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn sizes_beyond_any_memory_are_refused_where_one_is_0_too() {
+    let path = scratch("sizes");
+    assert!(read(&path, &repeated(1, &[0, 3, 4])).is_none());
+    for size in [[0, 1 << 62, 1 << 62], [1 << 62, 0, 1 << 62]] {
+        let error = read(&path, &repeated(1, &size)).unwrap();
+        assert!(error.to_string().contains("beyond its storage"), "{error}");
+    }
+    std::fs::remove_file(path).unwrap();
+}

@@ -246,6 +246,47 @@ fn normalize() {
     run!("Normalize", build::normalize, 1e-6, tensors);
 }
 
+#[test]
+fn a_std_that_becomes_0_is_refused() {
+    // Each as torchvision has it.
+    for (dtype, std, refused) in [
+        (DType::F32, 1e-50, true),
+        (DType::F32, 1e-45, false),
+        (DType::F16, 1e-8, true),
+        (DType::BF16, 1e-41, true),
+        (DType::F64, 1e-50, false),
+    ] {
+        let x = Tensor::ones((1, 2, 2), dtype, &Device::Cpu).unwrap();
+        let result = Normalize::new([0.5], [std]).unwrap().apply(&x);
+        match result.err() {
+            Some(error) => {
+                assert!(refused, "{error}");
+                let problem = format!("becomes 0 in the input's dtype {dtype:?}");
+                assert!(error.to_string().contains(&problem), "{error}");
+            }
+            None => assert!(!refused, "{dtype:?} {std}"),
+        }
+    }
+}
+
+#[test]
+fn normalize_takes_any_number_of_leading_dimensions() {
+    let normalize = Normalize::new([0.5, 0.25], [0.5, 0.125]).unwrap();
+    let x = Tensor::ones((2, 3, 2, 1, 2), DType::F32, &Device::Cpu).unwrap();
+    let y = normalize.apply(&x).unwrap();
+    assert_eq!(y.dims(), x.dims());
+    // What torchvision gives.
+    let values = y.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    assert_eq!(values, [1.0, 1.0, 6.0, 6.0].repeat(6));
+
+    let flat = Tensor::ones((2, 2), DType::F32, &Device::Cpu).unwrap();
+    let error = normalize.apply(&flat).unwrap_err();
+    assert!(
+        error.to_string().contains("expected (…, 2, H, W)"),
+        "{error}"
+    );
+}
+
 /// A chain of all of them.
 fn chain<I>(args: &Args) -> Result<impl Transform<I, Output = Tensor> + Display + use<I>>
 where

@@ -128,23 +128,36 @@ mod transfer {
                 return Ok(());
             }
             let mut failures = Vec::new();
+            // The disk's error alone, unless mirrors failed before: then all of them.
+            let disk = |error: io::Error, mut failures: Vec<String>| {
+                if failures.is_empty() {
+                    return io(error);
+                }
+                failures.push(format!("{}: {error}", part_path.display()));
+                failed(failures)
+            };
             for mirror in &self.mirrors {
                 let url = format!("{}/{file}", mirror.trim_end_matches('/'));
                 match self.complete(&url, &file, resource, &mut part) {
                     Ok(()) => {
-                        part.sync_all().map_err(io)?;
-                        return fs::rename(&part_path, &path).map_err(io);
+                        let named = part.sync_all().and_then(|()| fs::rename(&part_path, &path));
+                        return named.map_err(|error| disk(error, failures));
                     }
-                    Err(Failure::Disk(error)) => return Err(io(error)),
+                    Err(Failure::Disk(error)) => return Err(disk(error, failures)),
                     Err(Failure::Cut(why) | Failure::Elsewhere(why) | Failure::Refused(why)) => {
                         failures.push(format!("{url}: {}", why.replace(['\n', '\r'], " ")));
                     }
                 }
             }
-            if part.metadata().map_err(io)?.len() == 0 {
-                fs::remove_file(&part_path).map_err(io)?;
+            let removed = match part.metadata() {
+                Ok(metadata) if metadata.len() == 0 => fs::remove_file(&part_path),
+                Ok(_) => Ok(()),
+                Err(error) => Err(error),
+            };
+            match removed {
+                Ok(()) => Err(failed(failures)),
+                Err(error) => Err(disk(error, failures)),
             }
-            Err(failed(failures))
         }
 
         /// Completes `part` from one mirror: goes on where it ends for as long as that leads further.

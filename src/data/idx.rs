@@ -8,13 +8,12 @@
 //! | 4 to 4 + 4d | each dimension's size, big-endian |
 //! | the rest | the elements, last dimension fastest |
 
-use std::fs;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
 
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 /// An array of unsigned bytes.
 ///
@@ -124,29 +123,22 @@ impl<'a> Idx<'a> {
 pub fn unpack(path: impl AsRef<Path>) -> Result<Vec<u8>> {
     let path = path.as_ref();
     let cure = "replace it with a whole one";
-    let packed = fs::read(path).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => Error::MissingFile {
-            path: path.into(),
-            cure: cure.into(),
-        },
-        _ => Error::Io {
-            path: path.into(),
-            source: error,
-        },
-    })?;
+    let packed = files::read(path, cure)?;
+    gunzip(&packed).map_err(|problem| Error::CorruptFile {
+        path: path.into(),
+        problem,
+        cure: cure.into(),
+    })
+}
+
+/// The content of what gzip packed, or what is wrong with it.
+pub(super) fn gunzip(packed: &[u8]) -> Result<Vec<u8>, String> {
     let mut content = Vec::new();
-    MultiGzDecoder::new(packed.as_slice())
-        .read_to_end(&mut content)
-        .map_err(|error| {
-            let problem = match error.kind() {
-                ErrorKind::UnexpectedEof => "truncated: the gzip stream ends early".into(),
-                _ => format!("not a valid gzip file ({error})"),
-            };
-            Error::CorruptFile {
-                path: path.into(),
-                problem,
-                cure: cure.into(),
-            }
-        })?;
-    Ok(content)
+    match MultiGzDecoder::new(packed).read_to_end(&mut content) {
+        Ok(_) => Ok(content),
+        Err(error) => Err(match error.kind() {
+            ErrorKind::UnexpectedEof => "truncated: the gzip stream ends early".into(),
+            _ => format!("not a valid gzip file ({error})"),
+        }),
+    }
 }

@@ -42,6 +42,11 @@ impl Archive {
         let bytes = self.storages.get(storage.key);
         Ok(bytes.ok_or_else(|| format!("storage {:?} is not in it", storage.key))?)
     }
+
+    /// The bytes of all storages together.
+    pub fn storage_bytes(&self) -> usize {
+        self.storages.values().map(Vec::len).sum()
+    }
 }
 
 impl<'a> Storage<'a> {

@@ -13,17 +13,16 @@ mod machine;
 mod pickle;
 mod tensor;
 
-use std::fs;
-use std::io::ErrorKind;
 use std::path::Path;
 
 use candle_core::Tensor;
 
 use crate::nn::{Network, assign};
 use crate::state::StateDict;
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 use archive::Archive;
-use pickle::{Problem, Value};
+use pickle::{Id, Problem, Value};
+use tensor::Budget;
 
 const CURE: &str = "save it again with torch.save(net.state_dict(), path)";
 
@@ -34,7 +33,8 @@ const CURE: &str = "save it again with torch.save(net.state_dict(), path)";
 /// | `path` | required | what `torch.save(net.state_dict(), path)` wrote | a file |
 ///
 /// Tensors of f64, f32, f16, bf16, i64, i32, i16, u8 and bool, with any strides. Tensors that share a
-/// storage are each read in full.
+/// storage are each read in full; together they may have 32 times the bytes of the file's storages and
+/// 64 MiB.
 ///
 /// # Errors
 ///
@@ -44,7 +44,8 @@ const CURE: &str = "save it again with torch.save(net.state_dict(), path)";
 ///
 /// # Differences from PyTorch
 ///
-/// The tensors are on the CPU, wherever they were saved from. A bool becomes a `u8` of 0 or 1. Files
+/// A small file whose tensors would fill the memory is refused. The tensors are on the CPU, wherever
+/// they were saved from. A bool becomes a `u8` of 0 or 1. Files
 /// from big-endian machines and types that candle has not are refused.
 ///
 /// # Example
@@ -116,28 +117,20 @@ pub fn load_pt(net: &dyn Network, path: impl AsRef<Path>) -> Result<()> {
 pub(crate) fn read_tuple(path: &Path, cure: &str) -> Result<Vec<Tensor>> {
     let archive = open(path, cure)?;
     let pickle = &archive.pickle;
+    let mut budget = Budget::of(&archive);
     let items = pickle.tuple(pickle.root);
     items
         .and_then(|items| {
             items
                 .iter()
-                .map(|&id| tensor::tensor(&archive, id))
+                .map(|&id| tensor::tensor(&archive, id, &mut budget))
                 .collect()
         })
         .map_err(|problem| corrupt(path, problem, cure))
 }
 
 fn open(path: &Path, cure: &str) -> Result<Archive> {
-    let bytes = fs::read(path).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => Error::MissingFile {
-            path: path.into(),
-            cure: cure.into(),
-        },
-        _ => Error::Io {
-            path: path.into(),
-            source: error,
-        },
-    })?;
+    let bytes = files::read(path, cure)?;
     Archive::parse(&bytes).map_err(|problem| corrupt(path, problem, cure))
 }
 
@@ -152,9 +145,10 @@ fn state_dict(archive: &Archive) -> Result<Vec<(String, Tensor)>, Problem> {
             ));
         }
     };
-    let entry = |&(key, value)| {
+    let mut budget = Budget::of(archive);
+    let entry = |&(key, value): &(Id, Id)| {
         let name = pickle.text(key)?.to_string();
-        let tensor = tensor::tensor(archive, value)
+        let tensor = tensor::tensor(archive, value, &mut budget)
             .map_err(|problem| format!("under {name:?} it holds {problem}"))?;
         Ok((name, tensor))
     };

@@ -9,8 +9,32 @@ use super::pickle::{Id, Problem, Value};
 /// out of fewer are taken for a broken file, not for memory to fill.
 const MOST_REPEATED: usize = 1 << 22;
 
+/// How many bytes the tensors of one file may have together. Those that share a storage are each read
+/// in full: as many times what is in the file, for weights that layers share, and four that are
+/// repeated as often as they may be.
+pub(super) struct Budget(usize);
+
+impl Budget {
+    const TIMES: usize = 32;
+
+    pub fn of(archive: &Archive) -> Self {
+        let kept = archive.storage_bytes().saturating_mul(Self::TIMES);
+        Self(kept.saturating_add(16 * MOST_REPEATED))
+    }
+
+    fn spend(&mut self, bytes: usize) -> Result<(), Problem> {
+        self.0 = self.0.checked_sub(bytes).ok_or_else(|| {
+            format!(
+                "tensors that repeat its storages more than {} times",
+                Self::TIMES
+            )
+        })?;
+        Ok(())
+    }
+}
+
 /// The tensor that the call `id` makes.
-pub(super) fn tensor(archive: &Archive, id: Id) -> Result<Tensor, Problem> {
+pub(super) fn tensor(archive: &Archive, id: Id, budget: &mut Budget) -> Result<Tensor, Problem> {
     let pickle = &archive.pickle;
     let (mut function, mut arguments) = call(archive, id)?;
     // A parameter wraps a tensor, a subclass of Tensor wraps either.
@@ -26,7 +50,7 @@ pub(super) fn tensor(archive: &Archive, id: Id) -> Result<Tensor, Problem> {
                     size: pickle.sizes(size)?,
                     stride: pickle.sizes(stride)?,
                 };
-                return layout.read(archive, &Storage::of(pickle, storage)?);
+                return layout.read(archive, &Storage::of(pickle, storage)?, budget);
             }
             (
                 "torch._utils._rebuild_parameter" | "torch._utils._rebuild_parameter_with_state",
@@ -62,11 +86,17 @@ struct Layout {
 }
 
 impl Layout {
-    fn read(&self, archive: &Archive, storage: &Storage<'_>) -> Result<Tensor, Problem> {
+    fn read(
+        &self,
+        archive: &Archive,
+        storage: &Storage<'_>,
+        budget: &mut Budget,
+    ) -> Result<Tensor, Problem> {
         let dtype = storage.dtype()?;
         let width = dtype.size_in_bytes();
         let bytes = archive.bytes(storage)?;
         let count = self.count(bytes.len() / width)?;
+        budget.spend(count * width)?;
         let mut elements = Vec::new();
         elements
             .try_reserve_exact(count * width)
@@ -90,7 +120,12 @@ impl Layout {
             return Err(outside());
         }
         if self.size.contains(&0) {
-            return Ok(0);
+            // candle multiplies the other sizes all the same.
+            let mut sizes = self.size.iter().map(|&size| size.max(1));
+            return match sizes.try_fold(1usize, usize::checked_mul) {
+                Some(_) => Ok(0),
+                None => Err(outside()),
+            };
         }
         let (mut count, mut last) = (1usize, self.offset);
         for (size, stride) in self.size.iter().zip(&self.stride) {

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write};
+use std::fs::File;
+use std::io::{self, Write};
 use std::path::Path;
 
 use candle_core::Device;
@@ -8,7 +8,7 @@ use candle_core::safetensors::load_buffer;
 use safetensors::{SafeTensors, serialize};
 
 use super::StateDict;
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 /// Writes a state, and in the file's metadata what it is.
 pub(crate) fn write(path: &Path, state: &StateDict, format: &str) -> Result<()> {
@@ -27,16 +27,7 @@ pub(crate) fn write(path: &Path, state: &StateDict, format: &str) -> Result<()> 
 
 /// A state, and what its file says it is.
 pub(crate) fn read(path: &Path) -> Result<(StateDict, Option<String>)> {
-    let bytes = fs::read(path).map_err(|source| match source.kind() {
-        ErrorKind::NotFound => Error::MissingFile {
-            path: path.into(),
-            cure: "save one first, or check the path".into(),
-        },
-        _ => Error::Io {
-            path: path.into(),
-            source,
-        },
-    })?;
+    let bytes = files::read(path, "save one first, or check the path")?;
     let corrupt = |problem: String| Error::CorruptFile {
         path: path.into(),
         problem,

@@ -8,6 +8,14 @@ use crate::Result;
 ///
 /// `y = second(first(x))`
 ///
+/// # Shape
+///
+/// The first takes the input, the second what the first gives; the output is the second's.
+///
+/// # Errors
+///
+/// Those of the first, then those of the second.
+///
 /// # Differences from PyTorch
 ///
 /// What the first gives must be what the second takes: checked by the compiler, not on the first

@@ -1,8 +1,9 @@
 use std::fmt;
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 use super::{Transform, inplace, repr};
+use crate::error::invalid;
 use crate::{Error, Result};
 
 /// Shifts and scales each channel to mean 0 and deviation 1. Equivalent of
@@ -18,7 +19,14 @@ use crate::{Error, Result};
 ///
 /// # Shape
 ///
-/// (C, H, W) or (N, C, H, W); the output's is the input's.
+/// (…, C, H, W), with any number of dimensions before C; the output's is the input's.
+///
+/// # Errors
+///
+/// [`new`](Self::new) tells its own. [`apply`](Transform::apply) gives [`Error::WrongShape`] for an
+/// input of fewer than three dimensions or of another number of channels, [`Error::WrongDType`] for
+/// one that is not of a float, and [`Error::InvalidParameter`] where a `std` becomes 0 in the input's
+/// dtype, or with `inplace` where the input is not contiguous.
 ///
 /// # Differences from PyTorch
 ///
@@ -131,9 +139,8 @@ impl Transform<Tensor> for Normalize {
     type Output = Tensor;
 
     fn apply(&self, input: &Tensor) -> Result<Tensor> {
-        let channels = match *input.dims() {
-            [c, _, _] | [_, c, _, _] => c,
-            ref dims => return Err(self.wrong_shape(dims)),
+        let [.., channels, _, _] = *input.dims() else {
+            return Err(self.wrong_shape(input.dims()));
         };
         if self.mean.len() != 1 && self.mean.len() != channels {
             return Err(self.wrong_shape(input.dims()));
@@ -151,13 +158,22 @@ impl Transform<Tensor> for Normalize {
         }
         // Subtract, then divide, in the tensor's dtype: PyTorch's order, so PyTorch's rounding.
         let column = |values: &[f64]| {
-            Tensor::new(values, input.device())?
+            Tensor::new(values, &Device::Cpu)?
                 .to_dtype(input.dtype())?
                 .reshape((values.len(), 1, 1))
         };
+        let (mean, std) = (column(&self.mean)?, column(&self.std)?);
+        let rounded = std.flatten_all()?.to_dtype(DType::F64)?.to_vec1::<f64>()?;
+        if rounded.contains(&0.0) {
+            let problem = format!(
+                "becomes 0 in the input's dtype {:?}; use a larger std, or convert the input with to_dtype",
+                input.dtype()
+            );
+            return invalid("Normalize", "std", repr::list(&self.std), problem);
+        }
         let output = input
-            .broadcast_sub(&column(&self.mean)?)?
-            .broadcast_div(&column(&self.std)?)?;
+            .broadcast_sub(&mean.to_device(input.device())?)?
+            .broadcast_div(&std.to_device(input.device())?)?;
         match self.inplace {
             true => inplace("Normalize", input, &output),
             false => Ok(output),
@@ -177,7 +193,7 @@ impl Normalize {
             layer: "Normalize",
             what: "input",
             got: got.to_vec(),
-            expected: format!("({c}, H, W) or (N, {c}, H, W)"),
+            expected: format!("(…, {c}, H, W)"),
             cure: "give one mean and one std for each channel, and put ToTensor before it".into(),
         }
     }

@@ -42,12 +42,13 @@ def text_of(cell):
 
 
 def last_state(text):
+    """The lines, of those that begin with `\r` and follow each other only the last."""
     lines = []
-    for line in text.splitlines():
+    # Not splitlines, to which `\r` is the end of a line.
+    for line in text.removesuffix("\n").split("\n"):
         if line.startswith("\r") and lines and lines[-1].startswith("\r"):
-            lines[-1] = line
-        else:
-            lines.append(line)
+            lines.pop()
+        lines.append(line)
     return [line.strip("\r") for line in lines]
 
 

@@ -17,7 +17,16 @@ use crate::random::Generator;
 /// | `num_workers` | 0 | threads that prepare batches ahead | |
 /// | `prefetch_factor` | 2 | batches that each of them prepares ahead | at least 1; with `num_workers` only |
 ///
+/// # Errors
+///
+/// [`build`](Self::build) gives [`Error::InvalidParameter`](crate::Error::InvalidParameter) for a value
+/// outside its range.
+///
 /// # Differences from PyTorch
+///
+/// There are no `sampler`, `batch_sampler`, `collate_fn`, `pin_memory`, `timeout`, `worker_init_fn`,
+/// `multiprocessing_context`, `persistent_workers`, `pin_memory_device` and `in_order`: a data set's
+/// [`batch`](crate::data::Dataset::batch) makes the batch, and batches come in order.
 ///
 /// None in the order: after the same [`manual_seed`](crate::random::manual_seed), or from a generator
 /// with the same seed, it is PyTorch's, whatever the number of workers. `seed(s)` is PyTorch's

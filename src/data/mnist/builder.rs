@@ -34,10 +34,16 @@ use crate::{Error, Result};
 /// of the set's files, `MNIST/processed/training.pt` or `test.pt`, which earlier versions of torchvision
 /// wrote; then nothing is downloaded.
 ///
+/// # Errors
+///
+/// [`build`](Self::build) gives [`Error::MissingFile`], [`Error::CorruptFile`], [`Error::Io`],
+/// [`Error::Download`] or [`Error::InvalidParameter`], and tells when.
+///
 /// # Differences from PyTorch
 ///
 /// Without a transform an item is a tensor, not an image ([`MnistLike::image`] gives that). A file's
-/// content is checked every time: its MD5 where that is known (all of MNIST's), else its form.
+/// content is checked every time: its MD5 where that is known (all of MNIST's), else its form. With
+/// `download` an unpacked file whose MD5 is not known does not count: the packed one is fetched.
 /// torchvision prefers `processed` to `raw`, takes any file that is there for the right one, and
 /// unpacks what it downloaded; with its `download=True` it unpacks what was downloaded here, too.
 ///
@@ -132,7 +138,38 @@ impl<K: MnistKind> MnistBuilder<K> {
         self
     }
 
-    /// Is told, as each piece of a file arrives, how far the file is.
+    /// Is told, as each piece of a file arrives, how far the file is. Without it a download shows
+    /// nothing.
+    ///
+    /// # Example
+    ///
+    /// A bar in the terminal, by indicatif; [`DownloadProgress`] prints as a line where a bar is too
+    /// much.
+    ///
+    /// ```
+    /// use candlelight::prelude::*;
+    /// use indicatif::{ProgressBar, ProgressStyle};
+    ///
+    /// # fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
+    /// let style = ProgressStyle::with_template("{msg} {wide_bar} {bytes} of {total_bytes}")?;
+    /// let bar = ProgressBar::new(0).with_style(style);
+    /// let shown = bar.clone();
+    /// let test = Mnist::builder("data")
+    ///     .train(false)
+    ///     .download(true)
+    ///     .on_download(move |progress| {
+    ///         shown.set_message(progress.file.clone());
+    ///         shown.set_length(progress.total.unwrap_or(progress.received));
+    ///         shown.set_position(progress.received);
+    ///     })
+    ///     .build()?;
+    /// bar.finish_and_clear();
+    ///
+    /// // The files are there: nothing was downloaded, nothing shown.
+    /// assert_eq!((test.len(), bar.position()), (10_000, 0));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn on_download(
         mut self,
         callback: impl Fn(&DownloadProgress) + Send + Sync + 'static,

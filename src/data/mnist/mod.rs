@@ -15,7 +15,7 @@ use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use image::GrayImage;
 
 use super::dataset::{Dataset, checked};
@@ -161,13 +161,13 @@ impl<K: MnistKind> MnistLike<K> {
         // A pointwise transform of an image that has every gray gives the table for all images.
         let grays = GrayImage::from_fn(16, 16, |x, y| image::Luma([(16 * y + x) as u8]));
         let table = match transform.is_pointwise() {
-            true => Some(
-                transform
-                    .apply(&grays)?
-                    .flatten_all()?
-                    .to_vec1::<f32>()?
-                    .into(),
-            ),
+            // One that gives something else than a value for each pixel is applied image by image.
+            true => match transform.apply(&grays)? {
+                table if table.dims() == [1, 16, 16] && table.dtype() == DType::F32 => {
+                    Some(table.flatten_all()?.to_vec1::<f32>()?.into())
+                }
+                _ => None,
+            },
             false => None,
         };
         Ok(Self {

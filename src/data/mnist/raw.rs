@@ -1,15 +1,13 @@
 //! The files in `raw`: finding them, unpacking, and the check of their content.
 
 use std::fs;
-use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-use flate2::read::MultiGzDecoder;
 use md5::{Digest, Md5};
 
-use super::super::idx::Idx;
+use super::super::idx::{Idx, gunzip};
 use super::{HEIGHT, MnistKind, Resource, Samples, WIDTH};
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 /// Whether there is a file of this set, whatever is in it.
 pub(super) fn exists(folder: &Path, resources: &[Resource; 2]) -> bool {
@@ -31,11 +29,8 @@ pub(super) fn is_right<K: MnistKind>(folder: &Path, resource: &Resource) -> bool
     };
     match resource.content_md5 {
         Some(md5) => hex_md5(&content) == md5,
-        // Nothing else is known of an unpacked file but its form.
-        None => {
-            let rank = content.get(3).copied().unwrap_or(0);
-            !is_packed(&path) && Idx::parse(&content, &path, rank).is_ok()
-        }
+        // Its form alone does not tell it from a sibling's file, which has the same name and form.
+        None => false,
     }
 }
 
@@ -79,16 +74,7 @@ fn is_packed(path: &Path) -> bool {
 
 fn open<K: MnistKind>(folder: &Path, resource: &Resource) -> Result<(PathBuf, Vec<u8>)> {
     let path = path(folder, resource);
-    let bytes = fs::read(&path).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => Error::MissingFile {
-            path: path.clone(),
-            cure: cure::<K>(resource),
-        },
-        _ => Error::Io {
-            path: path.clone(),
-            source: error,
-        },
-    })?;
+    let bytes = files::read(&path, cure::<K>(resource))?;
     let content = content::<K>(&path, bytes, resource)?;
     Ok((path, content))
 }
@@ -98,17 +84,7 @@ fn content<K: MnistKind>(path: &Path, bytes: Vec<u8>, resource: &Resource) -> Re
     if !is_packed(path) {
         return Ok(bytes);
     }
-    let mut content = Vec::new();
-    match MultiGzDecoder::new(bytes.as_slice()).read_to_end(&mut content) {
-        Ok(_) => Ok(content),
-        Err(error) => {
-            let problem = match error.kind() {
-                ErrorKind::UnexpectedEof => "truncated: the gzip stream ends early".into(),
-                _ => format!("not a valid gzip file ({error})"),
-            };
-            Err(corrupt::<K>(path, problem, resource))
-        }
-    }
+    gunzip(&bytes).map_err(|problem| corrupt::<K>(path, problem, resource))
 }
 
 /// The array in a file's content, whose MD5 must be the right one where it is known.
