@@ -54,14 +54,14 @@ pub type Mnist = MnistLike<Digits>;
 ///
 /// # Example
 ///
-/// ```no_run
+/// `FashionMnist::builder("data").download(true).build()?` gets it the first time. Without `download`:
+///
+/// ```
 /// use candlelight::prelude::*;
 ///
-/// # fn main() -> Result<()> {
-/// let train = FashionMnist::builder("data").download(true).build()?;
-/// assert_eq!(train.classes()[0], "T-shirt/top");
-/// # Ok(())
-/// # }
+/// let error = FashionMnist::builder("elsewhere").build().unwrap_err().to_string();
+/// assert!(error.starts_with("elsewhere/FashionMNIST/raw: no such file or folder"));
+/// assert!(error.contains("download(true)"));
 /// ```
 pub type FashionMnist = MnistLike<Fashion>;
 
@@ -70,14 +70,14 @@ pub type FashionMnist = MnistLike<Fashion>;
 ///
 /// # Example
 ///
-/// ```no_run
+/// `KMnist::builder("data").download(true).build()?` gets it the first time. Without `download`:
+///
+/// ```
 /// use candlelight::prelude::*;
 ///
-/// # fn main() -> Result<()> {
-/// let train = KMnist::builder("data").download(true).build()?;
-/// assert_eq!(train.classes()[0], "o");
-/// # Ok(())
-/// # }
+/// let error = KMnist::builder("elsewhere").build().unwrap_err().to_string();
+/// assert!(error.starts_with("elsewhere/KMNIST/raw: no such file or folder"));
+/// assert!(error.contains("download(true)"));
 /// ```
 pub type KMnist = MnistLike<Kuzushiji>;
 
