@@ -18,6 +18,7 @@ pub(crate) struct Rule {
 impl update::Rule for Rule {
     const NAME: &'static str = "adagrad";
 
+    #[inline(always)]
     fn on_cpu<T: Element>(&self, parameter: &mut [T], gradient: &[T], [sum, _, _]: [&mut [T]; 3]) {
         let sign = T::from_f64(if self.maximize { -1.0 } else { 1.0 });
         let decay = T::from_f64(self.weight_decay);
@@ -26,9 +27,9 @@ impl update::Rule for Rule {
         for ((p, &g), sum) in parameter.iter_mut().zip(gradient).zip(sum) {
             let mut g = sign * g;
             if self.weight_decay != 0.0 {
-                g += decay * *p;
+                g = decay.mul_add(*p, g);
             }
-            *sum += g * g;
+            *sum = g.mul_add(g, *sum);
             *p += down * g / (sum.sqrt() + eps);
         }
     }

@@ -38,6 +38,7 @@ impl Rule {
 impl update::Rule for Rule {
     const NAME: &'static str = "adam";
 
+    #[inline(always)]
     fn on_cpu<T: Element>(
         &self,
         parameter: &mut [T],
@@ -57,11 +58,11 @@ impl update::Rule for Rule {
         let moments = |p: &mut T, g: T, m: &mut T, v: &mut T| {
             let mut g = sign * g;
             if coupled {
-                g += decay * *p;
+                g = decay.mul_add(*p, g);
             }
             *p *= keep;
             *m = lerp.at(*m, g);
-            *v = *v * keep_square + share * g * g;
+            *v = (share * g).mul_add(g, *v * keep_square);
         };
         let step = |p: &mut T, m: T, v: T| *p += down * m / (v.sqrt() / root + eps);
         let each = parameter.iter_mut().zip(gradient).zip(mean).zip(square);

@@ -2,13 +2,15 @@
 
 use candle_core::{CpuStorage, Layout, Result, Shape, Storage, Tensor, WithDType, bail};
 
+use super::exp_log;
+
 /// f32 and f64.
 pub(crate) trait Element: WithDType + std::ops::Neg<Output = Self> {
     const ZERO: Self;
     const NEG_INFINITY: Self;
 
     fn is_nan(self) -> bool;
-    fn exp(self) -> Self;
+    fn exp_all(values: &mut [Self]);
     fn ln(self) -> Self;
     fn sqrt(self) -> Self;
     /// `self · factor + term`, rounded once.
@@ -19,6 +21,7 @@ pub(crate) trait Element: WithDType + std::ops::Neg<Output = Self> {
 
     /// The same numbers, for kernels that take f32 alone; `None` for f64.
     fn as_f32(values: &[Self]) -> Option<&[f32]>;
+    fn as_f32_mut(values: &mut [Self]) -> Option<&mut [f32]>;
     /// The way back; called for f32 alone.
     fn from_f32_vec(values: Vec<f32>) -> Vec<Self>;
 }
@@ -31,18 +34,19 @@ impl Element for f32 {
         self.is_nan()
     }
 
-    fn exp(self) -> Self {
-        self.exp()
+    fn exp_all(values: &mut [f32]) {
+        exp_log::exp_all(values);
     }
 
     fn ln(self) -> Self {
-        self.ln()
+        exp_log::ln(self)
     }
 
     fn sqrt(self) -> Self {
         self.sqrt()
     }
 
+    #[inline(always)]
     fn mul_add(self, factor: Self, term: Self) -> Self {
         self.mul_add(factor, term)
     }
@@ -63,6 +67,10 @@ impl Element for f32 {
         Some(values)
     }
 
+    fn as_f32_mut(values: &mut [f32]) -> Option<&mut [f32]> {
+        Some(values)
+    }
+
     fn from_f32_vec(values: Vec<f32>) -> Vec<f32> {
         values
     }
@@ -76,8 +84,10 @@ impl Element for f64 {
         self.is_nan()
     }
 
-    fn exp(self) -> Self {
-        self.exp()
+    fn exp_all(values: &mut [f64]) {
+        for value in values {
+            *value = value.exp();
+        }
     }
 
     fn ln(self) -> Self {
@@ -88,6 +98,7 @@ impl Element for f64 {
         self.sqrt()
     }
 
+    #[inline(always)]
     fn mul_add(self, factor: Self, term: Self) -> Self {
         self.mul_add(factor, term)
     }
@@ -105,6 +116,10 @@ impl Element for f64 {
     }
 
     fn as_f32(_: &[f64]) -> Option<&[f32]> {
+        None
+    }
+
+    fn as_f32_mut(_: &mut [f64]) -> Option<&mut [f32]> {
         None
     }
 

@@ -7,6 +7,7 @@
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, DType, Device, Layout, Result, Shape, Tensor};
 
 use super::buffer::{Element, elements, for_float, output, with_elements, zeros};
+use super::cascade::sum_of_losses;
 use crate::loss::Reduction;
 
 const NAME: &str = "cross_entropy";
@@ -143,22 +144,26 @@ impl Rule {
         // otherwise, and so gives NaN for a share of 0.
         let one_counts = matches!(truth, Truth::Indices(_)) && self.smoothing == 0.0;
         let mut shares = vec![0.0; places.classes];
+        let mut softmax = LogSoftmax::new(places);
         let mut losses = Vec::with_capacity(places.targets);
         for target in 0..places.targets {
             if !self.shares(truth, places, target, &mut shares) {
-                losses.push(0.0);
+                losses.push(T::ZERO);
                 continue;
             }
-            let terms = log_softmax(places.of(target).map(|at| logits[at]))
+            let logs = softmax.of(places.of(target).map(|at| logits[at]));
+            let terms = logs
+                .iter()
                 .zip(&shares)
                 .filter(|(_, share)| !one_counts || **share != 0.0);
-            losses.push(terms.map(|(log, share)| -share * log.to_f64()).sum::<f64>());
+            let loss: f64 = terms.map(|(log, share)| -share * log.to_f64()).sum();
+            losses.push(T::from_f64(loss));
         }
         Ok(match self.reduction {
-            Reduction::None => losses.into_iter().map(T::from_f64).collect(),
+            Reduction::None => losses,
             Reduction::Sum | Reduction::Mean => {
-                let sum: f64 = losses.into_iter().sum();
-                vec![T::from_f64(sum / self.divisor(truth, places))]
+                let divisor = T::from_f64(self.divisor(truth, places));
+                vec![sum_of_losses(&losses) / divisor]
             }
         })
     }
@@ -187,6 +192,7 @@ impl Rule {
         let incoming = self.incoming(grad, truth, places);
         let mut values = zeros::<T>(logits.len())?;
         let mut shares = vec![0.0; places.classes];
+        let mut softmax = LogSoftmax::new(places);
         for target in 0..places.targets {
             if !self.shares(truth, places, target, &mut shares) {
                 continue;
@@ -198,10 +204,10 @@ impl Rule {
                 .iter()
                 .map(flow)
                 .fold(T::ZERO, |sum, flow| sum + flow);
-            let logs = log_softmax(places.of(target).map(|at| logits[at]));
-            for ((log, at), share) in logs.zip(places.of(target)).zip(&shares) {
+            softmax.of(places.of(target).map(|at| logits[at]));
+            for ((exp, at), share) in softmax.exps().iter().zip(places.of(target)).zip(&shares) {
                 // Rounded once, as PyTorch does: near a certain class the two all but cancel.
-                values[at] = log.exp().mul_add(total, -flow(share));
+                values[at] = exp.mul_add(total, -flow(share));
             }
         }
         Ok(values)
@@ -217,10 +223,11 @@ impl Rule {
     ) -> Result<Vec<T>> {
         let incoming = self.incoming(grad, truth, places);
         let mut values = zeros::<T>(logits.len())?;
+        let mut softmax = LogSoftmax::new(places);
         for target in 0..places.targets {
             let scale = incoming(target) * (1.0 - self.smoothing);
-            let logs = log_softmax(places.of(target).map(|at| logits[at]));
-            for (class, (log, at)) in logs.zip(places.of(target)).enumerate() {
+            let logs = softmax.of(places.of(target).map(|at| logits[at]));
+            for (class, (log, at)) in logs.iter().zip(places.of(target)).enumerate() {
                 values[at] = T::from_f64(-scale * self.weight(class) * log.to_f64());
             }
         }
@@ -240,14 +247,38 @@ impl Rule {
 
 /// x − log Σ exp x, with the largest taken out first, so that logits of 10⁴ neither overflow nor
 /// vanish. Where the largest is ∞, or all are −∞, it is ∞ − ∞: NaN, as in PyTorch.
-fn log_softmax<T: Element>(
-    logits: impl Iterator<Item = T> + Clone,
-) -> impl Iterator<Item = T> + Clone {
-    let larger = |a, b| if b > a { b } else { a };
-    let largest = logits.clone().fold(T::NEG_INFINITY, larger);
-    let exp = logits.clone().map(move |x| (x - largest).exp());
-    let log_sum = exp.fold(T::ZERO, |sum, exp| sum + exp).ln();
-    logits.map(move |x| x - largest - log_sum)
+struct LogSoftmax<T> {
+    logs: Vec<T>,
+    exps: Vec<T>,
+}
+
+impl<T: Element> LogSoftmax<T> {
+    /// With room for the classes.
+    fn new(places: &Places) -> Self {
+        Self {
+            logs: Vec::with_capacity(places.classes),
+            exps: Vec::with_capacity(places.classes),
+        }
+    }
+
+    /// Of one target's logits.
+    fn of(&mut self, logits: impl Iterator<Item = T> + Clone) -> &[T] {
+        let larger = |a, b| if b > a { b } else { a };
+        let largest = logits.clone().fold(T::NEG_INFINITY, larger);
+        self.logs.clear();
+        self.logs.extend(logits.map(|x| x - largest));
+        let sum = self.exps().iter().fold(T::ZERO, |sum, &exp| sum + exp);
+        let log_sum = sum.ln();
+        self.logs.iter_mut().for_each(|log| *log -= log_sum);
+        &self.logs
+    }
+
+    /// exp of each of what `logs` holds.
+    fn exps(&mut self) -> &[T] {
+        self.exps.clone_from(&self.logs);
+        T::exp_all(&mut self.exps);
+        &self.exps
+    }
 }
 
 impl OfIndices {

@@ -25,6 +25,21 @@ impl<'a, T> Matrix<'a, T> {
         }
     }
 
+    /// Rows and columns.
+    pub(crate) fn dims(self) -> (usize, usize) {
+        (self.rows, self.columns)
+    }
+
+    /// Some of its columns; nothing moves.
+    pub(crate) fn some_columns(self, range: std::ops::Range<usize>) -> Self {
+        assert!(range.start <= range.end && range.end <= self.columns);
+        Self {
+            values: &self.values[range.start * self.column_stride..],
+            columns: range.len(),
+            ..self
+        }
+    }
+
     /// The transposed matrix; nothing moves.
     pub(crate) fn t(self) -> Self {
         Self {
@@ -49,6 +64,11 @@ pub(crate) enum Threads {
 /// Multiply-adds below which waking another thread takes longer than the work.
 const SMALL: usize = 1 << 22;
 
+/// Whether a product of (m, k) and (k, n) is.
+pub(crate) fn is_small(m: usize, k: usize, n: usize) -> bool {
+    m.saturating_mul(n).saturating_mul(k) < SMALL
+}
+
 /// What happens to what the destination holds.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Into {
@@ -70,10 +90,9 @@ pub(crate) fn gemm<T: Element>(
     assert_eq!(k, b.rows);
     assert_eq!(into.len(), m * n);
     let one = T::from_f64(1.0);
-    let small = m.saturating_mul(n).saturating_mul(k) < SMALL;
     let parallelism = match threads {
         Threads::One => gemm::Parallelism::None,
-        Threads::Pool if small => gemm::Parallelism::None,
+        Threads::Pool if is_small(m, k, n) => gemm::Parallelism::None,
         Threads::Pool => match rayon::current_num_threads() {
             1 => gemm::Parallelism::None,
             n => gemm::Parallelism::Rayon(n),

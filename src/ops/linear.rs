@@ -1,10 +1,15 @@
 //! The fully connected layer as an operation of candle: bias and product in one, and no transposed
 //! copies on the way back.
 
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor};
+use std::ops::Range;
 
-use super::buffer::{Element, add, elements, for_float, output, with_elements, zeros};
-use super::gemm::{Into, Matrix, Threads, gemm};
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor};
+use rayon::prelude::*;
+
+use super::buffer::{Element, elements, for_float, output, with_elements, zeros};
+use super::cascade::column_sums;
+use super::gemm::{Into, Matrix, Threads, gemm, is_small};
+use super::narrow;
 
 const NAME: &str = "linear";
 
@@ -26,6 +31,24 @@ pub(crate) fn linear(input: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> 
 
 struct LinearOp;
 
+/// How many inputs the library under PyTorch (oneMKL) sums before it adds them to the output; where there
+/// are up to twice as many, it sums them in two halves.
+const INPUTS_AT_ONCE: usize = 192;
+/// Rows below which a task only waits for the weights.
+const FEW_ROWS: usize = 8;
+
+/// The parts of a sum over inputs, in the order in which they are added up.
+fn parts(inputs: usize) -> impl Iterator<Item = Range<usize>> {
+    let part = match inputs {
+        0..=INPUTS_AT_ONCE => INPUTS_AT_ONCE,
+        n if n <= 2 * INPUTS_AT_ONCE => n.div_ceil(2),
+        _ => INPUTS_AT_ONCE,
+    };
+    (0..inputs)
+        .step_by(part)
+        .map(move |start| start..inputs.min(start + part))
+}
+
 fn forward<T: Element>(
     (input, input_layout): (&CpuStorage, &Layout),
     (weight, weight_layout): (&CpuStorage, &Layout),
@@ -34,20 +57,59 @@ fn forward<T: Element>(
     let (rows, inputs) = input_layout.shape().dims2()?;
     let (outputs, _) = weight_layout.shape().dims2()?;
     let mut values = zeros::<T>(rows * outputs)?;
-    let mode = match bias {
-        Some((bias, layout)) => {
-            let bias = elements::<T>(bias, layout)?;
-            for row in values.chunks_mut(outputs.max(1)) {
-                row.copy_from_slice(bias);
-            }
-            Into::Add
+    let input = elements::<T>(input, input_layout)?;
+    let weight = elements::<T>(weight, weight_layout)?;
+    let bias = bias.map(|(bias, layout)| elements::<T>(bias, layout));
+    let bias = bias.transpose()?;
+    match (
+        T::as_f32_mut(&mut values),
+        T::as_f32(input),
+        T::as_f32(weight),
+    ) {
+        (Some(values), Some(input), Some(weight)) if narrow::FEW.contains(&outputs) => {
+            narrow::forward(values, input, weight, bias.and_then(T::as_f32), outputs);
         }
-        None => Into::Replace,
-    };
-    let input = Matrix::new(elements::<T>(input, input_layout)?, rows, inputs);
-    let weight = Matrix::new(elements::<T>(weight, weight_layout)?, outputs, inputs);
-    gemm(&mut values, mode, input, weight.t(), Threads::Pool);
+        _ => wide(
+            &mut values,
+            input,
+            Matrix::new(weight, outputs, inputs),
+            bias,
+        ),
+    }
     output(values, (rows, outputs))
+}
+
+/// Rows in tasks; of each, the inputs part by part.
+fn wide<T: Element>(into: &mut [T], input: &[T], weight: Matrix<'_, T>, bias: Option<&[T]>) {
+    let (outputs, inputs) = weight.dims();
+    if into.is_empty() {
+        return;
+    }
+    let rows = into.len() / outputs;
+    let task = match is_small(rows, inputs, outputs) {
+        true => rows,
+        false => rows.div_ceil(rayon::current_num_threads()).max(FEW_ROWS),
+    };
+    into.par_chunks_mut(task * outputs)
+        .enumerate()
+        .for_each(|(i, into)| {
+            let mode = match bias {
+                Some(bias) => {
+                    for row in into.chunks_mut(outputs) {
+                        row.copy_from_slice(bias);
+                    }
+                    Into::Add
+                }
+                None => Into::Replace,
+            };
+            let rows = into.len() / outputs;
+            let input = Matrix::new(&input[i * task * inputs..][..rows * inputs], rows, inputs);
+            for part in parts(inputs) {
+                let mode = if part.start == 0 { mode } else { Into::Add };
+                let (input, weight) = (input.some_columns(part.clone()), weight.some_columns(part));
+                gemm(into, mode, input, weight.t(), Threads::One);
+            }
+        });
 }
 
 /// The gradients of input (where it is asked for), weight and bias.
@@ -65,23 +127,30 @@ fn backward<T: Element>(
     let mut grad_weight = zeros::<T>(outputs * inputs)?;
     let mut grad_bias = zeros::<T>(outputs)?;
     with_elements::<T, _>(grad, |grad| {
-        for row in grad.chunks(outputs.max(1)) {
-            add(&mut grad_bias, row);
-        }
-        let grad = Matrix::new(grad, rows, outputs);
+        column_sums(grad, &mut grad_bias);
         with_elements::<T, _>(input, |input| {
-            let input = Matrix::new(input, rows, inputs);
+            let product = Matrix::new(grad, rows, outputs).t();
+            let inputs = Matrix::new(input, rows, inputs);
             gemm(
                 &mut grad_weight,
                 Into::Replace,
-                grad.t(),
-                input,
+                product,
+                inputs,
                 Threads::Pool,
             );
+            if let (Some(into), Some(grad), Some(input)) = (
+                T::as_f32_mut(&mut grad_weight),
+                T::as_f32(grad),
+                T::as_f32(input),
+            ) && narrow::FEW.contains(&outputs)
+            {
+                narrow::weight_gradient(into, grad, input, outputs);
+            }
             Ok(())
         })?;
         with_elements::<T, _>(weight, |weight| {
             if let Some(grad_input) = &mut grad_input {
+                let grad = Matrix::new(grad, rows, outputs);
                 let weight = Matrix::new(weight, outputs, inputs);
                 gemm(grad_input, Into::Replace, grad, weight, Threads::Pool);
             }

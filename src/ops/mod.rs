@@ -6,14 +6,17 @@
 pub(crate) mod adagrad;
 pub(crate) mod adam;
 pub(crate) mod buffer;
+mod cascade;
 pub(crate) mod conv2d;
 pub(crate) mod cross_entropy;
 mod direct;
+mod exp_log;
 mod gemm;
 mod im2col;
 pub(crate) mod linear;
 pub(crate) mod max_pool2d;
 mod memory;
+mod narrow;
 pub(crate) mod pad2d;
 pub(crate) mod relu;
 pub(crate) mod rms_prop;

@@ -21,6 +21,7 @@ pub(crate) struct Rule {
 impl update::Rule for Rule {
     const NAME: &'static str = "rms_prop";
 
+    #[inline(always)]
     fn on_cpu<T: Element>(
         &self,
         parameter: &mut [T],
@@ -37,21 +38,21 @@ impl update::Rule for Rule {
         let lerp = Lerp::new(1.0 - self.alpha);
         let decays = self.weight_decay != 0.0;
         let wanted = |p: T, g: T| match decays {
-            true => sign * g + decay * p,
+            true => decay.mul_add(p, sign * g),
             false => sign * g,
         };
         let mean_square = |v: &mut T, g: T| {
-            *v = *v * keep_square + share * g * g;
+            *v = (share * g).mul_add(g, *v * keep_square);
             *v
         };
         let variance = |v: &mut T, m: &mut T, g: T| {
             *m = lerp.at(*m, g);
-            mean_square(v, g) - *m * *m
+            (-*m).mul_add(*m, mean_square(v, g))
         };
         let straight = |p: &mut T, g: T, spread: T| *p += down * g / (spread.sqrt() + eps);
         let gliding = |p: &mut T, b: &mut T, g: T, spread: T| {
             *b = *b * momentum + g / (spread.sqrt() + eps);
-            *p += down * *b;
+            *p = down.mul_add(*b, *p);
         };
         // A loop for each, so that the compiler can do several elements at once.
         let each = parameter.iter_mut().zip(gradient).zip(square);

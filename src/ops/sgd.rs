@@ -21,6 +21,7 @@ pub(crate) struct Rule {
 impl update::Rule for Rule {
     const NAME: &'static str = "sgd";
 
+    #[inline(always)]
     fn on_cpu<T: Element>(
         &self,
         parameter: &mut [T],
@@ -31,12 +32,12 @@ impl update::Rule for Rule {
         let decay = T::from_f64(self.weight_decay);
         let down = T::from_f64(-self.lr);
         let wanted = |p: T, g: T| match self.weight_decay != 0.0 {
-            true => sign * g + decay * p,
+            true => decay.mul_add(p, sign * g),
             false => sign * g,
         };
         if self.momentum == 0.0 {
             for (p, &g) in parameter.iter_mut().zip(gradient) {
-                *p += down * wanted(*p, g);
+                *p = down.mul_add(wanted(*p, g), *p);
             }
             return;
         }
@@ -47,13 +48,13 @@ impl update::Rule for Rule {
             let g = wanted(*p, g);
             *b = match self.first {
                 true => g,
-                false => *b * keep + share * g,
+                false => share.mul_add(g, *b * keep),
             };
-            *p += down
-                * match self.nesterov {
-                    true => g + keep * *b,
-                    false => *b,
-                };
+            let direction = match self.nesterov {
+                true => keep.mul_add(*b, g),
+                false => *b,
+            };
+            *p = down.mul_add(direction, *p);
         }
     }
 

@@ -15,7 +15,9 @@ pub(crate) type Buffers = [Option<Tensor>; 3];
 pub(crate) trait Rule {
     const NAME: &'static str;
 
-    /// On the CPU. All slices have the parameter's length; that of an absent buffer is empty.
+    /// On the CPU. All slices have the parameter's length; that of an absent buffer is empty. PyTorch rounds
+    /// a product and a sum once where it has one operation for both (`add` with `alpha`, `lerp`, `addcmul`),
+    /// and so do these.
     fn on_cpu<T: Element>(&self, parameter: &mut [T], gradient: &[T], buffers: [&mut [T]; 3]);
 
     /// On another device: the parameter's next value. The buffers are replaced.
@@ -25,6 +27,29 @@ pub(crate) trait Rule {
         gradient: &Tensor,
         buffers: &mut Buffers,
     ) -> Result<Tensor>;
+}
+
+/// [`Rule::on_cpu`], compiled for the fused product where the processor has it. The implementors' loops are
+/// inlined, or they would not be.
+fn on_cpu<R: Rule, T: Element>(
+    rule: &R,
+    parameter: &mut [T],
+    gradient: &[T],
+    buffers: [&mut [T]; 3],
+) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        #[target_feature(enable = "avx2,fma")]
+        fn fused<R: Rule, T: Element>(rule: &R, p: &mut [T], g: &[T], buffers: [&mut [T]; 3]) {
+            rule.on_cpu(p, g, buffers);
+        }
+        if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
+            // SAFETY: the processor has them.
+            #[allow(unsafe_code)]
+            return unsafe { fused(rule, parameter, gradient, buffers) };
+        }
+    }
+    rule.on_cpu(parameter, gradient, buffers);
 }
 
 /// One step of `rule`.
@@ -68,16 +93,15 @@ impl<T: Element> Lerp<T> {
             from_start,
             weight: match from_start {
                 true => weight_t,
-                false => T::from_f64(1.0) - weight_t,
+                false => weight_t - T::from_f64(1.0),
             },
         }
     }
 
+    #[inline(always)]
     pub(crate) fn at(self, from: T, to: T) -> T {
-        match self.from_start {
-            true => from + self.weight * (to - from),
-            false => to - (to - from) * self.weight,
-        }
+        let nearer = if self.from_start { from } else { to };
+        self.weight.mul_add(to - from, nearer)
     }
 }
 
@@ -137,7 +161,7 @@ impl<R: Rule> InplaceOp2 for InPlace<'_, R> {
             with_mut(a, |a| {
                 with_mut(b, |b| {
                     with_mut(c, |c| {
-                        self.rule.on_cpu(parameter, gradient, [a, b, c]);
+                        on_cpu(self.rule, parameter, gradient, [a, b, c]);
                         Ok(())
                     })
                 })

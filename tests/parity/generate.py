@@ -11,7 +11,6 @@ f64, f16 or bf16 makes a case of that dtype.
 """
 
 import argparse
-import copy
 import gzip
 import json
 import random
@@ -169,8 +168,8 @@ def cross_entropy(rng, cases):
             "target": kind,
         }
         of = dtype(rng)
-        # In f16 the loss of the largest would overflow.
-        scales = [1, 1, 30, 1e4 if of != torch.float16 else 100]
+        # In f16 PyTorch's sums of larger losses overflow.
+        scales = [1, 1, 10] if of == torch.float16 else [1, 1, 30, 1e4]
         x = (torch.randn(n, c, *inner) * rng.choice(scales)).to(of)
         tensors = {"x": x}
         if kind == "indices":
@@ -330,29 +329,6 @@ def train(net, optimizer, data, order, batch_size):
     return torch.tensor(losses)
 
 
-def spread(ours, theirs):
-    """How far two runs are apart by step 100, as the suite measures it."""
-    ours, theirs = ours[:100], theirs[:100]
-    return max((ours.mean() - theirs.mean()).abs(), (ours[-1] - theirs[-1]).abs()).item()
-
-
-def steady_training(name, args, data, draw):
-    """A run whose losses are the same for PyTorch with one thread and with two, up to half of what the
-    suite allows. Where rounding alone sends a run elsewhere, PyTorch's answer is one of many."""
-    while True:
-        drawn, net, order = draw()
-        runs = []
-        for threads in (2, 1):
-            torch.set_num_threads(threads)
-            trained = copy.deepcopy(net)
-            optimizer = getattr(torch.optim, name)(trained.parameters(), **args)
-            runs.append(train(trained, optimizer, data, order, 64))
-        apart = spread(*runs)
-        if apart <= 5e-4:
-            return drawn, net, order, trained, runs[-1]
-        print(f"{name} {args}: one and two threads are {apart:.1e} apart; drawn again")
-
-
 def training(rng, cases):
     data = mnist()
     for name, args in [
@@ -360,11 +336,11 @@ def training(rng, cases):
         ("Adam", {"lr": 0.001}),
         ("SGD", {"lr": 0.05, "momentum": 0.9, "nesterov": True, "weight_decay": 5e-4}),
     ]:
-        draw = lambda: (None, Net(), torch.randperm(60_000)[: 200 * 64])
-        _, net, order, trained, losses = steady_training(name, args, data, draw)
-        tensors = {f"init.{key}": value for key, value in net.state_dict().items()}
-        tensors |= {"order": order, "losses": losses}
-        tensors |= {f"final.{key}": value for key, value in trained.state_dict().items()}
+        net, order = Net(), torch.randperm(60_000)[: 200 * 64]
+        tensors = {f"init.{key}": value.clone() for key, value in net.state_dict().items()}
+        optimizer = getattr(torch.optim, name)(net.parameters(), **args)
+        tensors |= {"order": order, "losses": train(net, optimizer, data, order, 64)}
+        tensors |= {f"final.{key}": value for key, value in net.state_dict().items()}
         cases.add(name, args, tensors, batch_size=64, steps=200)
 
 
@@ -376,17 +352,11 @@ def epochs(n, batch_size, shuffle, epochs):
 def seeded(rng, cases):
     data = mnist()
     args = {"lr": 0.01, "momentum": 0.5}
-    seeds = iter([0, 1, 42])
-
-    def draw():
-        seed = next(seeds, None)
-        seed = rng.randrange(2**31) if seed is None else seed
+    for seed in [0, 1, 42] + [rng.randrange(2**31) for _ in range(3)]:
         torch.manual_seed(seed)
         net = Net()
-        return seed, net, epochs(60_000, 64, True, 1)["epoch0"][: 100 * 64]
-
-    for _ in range(6):
-        seed, *_, losses = steady_training("SGD", args, data, draw)
+        order = epochs(60_000, 64, True, 1)["epoch0"][: 100 * 64]
+        losses = train(net, torch.optim.SGD(net.parameters(), **args), data, order, 64)
         run = {"seed": seed} | args | {"batch_size": 64, "steps": 100}
         cases.add("training_run", run, {"losses": losses})
         torch.manual_seed(seed)
@@ -415,7 +385,9 @@ def main():
     parser.add_argument("--family", choices=FAMILIES, help="only this one")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    torch.set_num_threads(1)
+    # PyTorch's sums, and so a training run's losses, depend on the number. This is that of the golden files,
+    # and Candlelight's order of summing on any number.
+    torch.set_num_threads(2)
     options.out.mkdir(parents=True, exist_ok=True)
     for name in [options.family] if options.family else FAMILIES:
         # Each family by itself: the same cases alone and together with the others.

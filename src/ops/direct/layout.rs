@@ -16,13 +16,15 @@ pub(super) struct Layout {
     /// Rows and columns with the padding.
     pub(super) padded: Size2,
     pub(super) lanes: usize,
-    /// For each tap (c, i, j), where output pixel 0 reads in the padded image.
-    pub(super) offsets: Vec<usize>,
     /// The same taps in the order in which they are summed.
     pub(super) order: Order,
     /// The (o, i, j), and where padded input pixel 0 reads in the outputs' gradients, in the order in
     /// which they are summed.
     pub(super) back_order: Order,
+    /// Where each row of the kernel, channel after channel, reads for output pixel 0; where the kernel is
+    /// dilated, each tap, and `columns` is 1.
+    pub(super) rows: Vec<usize>,
+    pub(super) columns: usize,
     /// Zeros before each plane of the outputs' gradients: as many as the taps reach back, and so
     /// that each plane begins a vector.
     pub(super) lead: usize,
@@ -78,22 +80,23 @@ impl Layout {
             output: geometry.output,
             padded,
             lanes: level.lanes(),
-            offsets: Vec::new(),
             order: Order::default(),
             back_order: Order::default(),
+            rows: Vec::new(),
+            columns: if dilation.w == 1 { kernel.w } else { 1 },
             lead: ((kernel.h - 1) * dilation.h * padded.w + (kernel.w - 1) * dilation.w)
                 .next_multiple_of(level.lanes()),
         };
         let shifts: Vec<usize> = (0..kernel.h)
             .flat_map(|i| (0..kernel.w).map(move |j| i * dilation.h * padded.w + j * dilation.w))
             .collect();
-        for c in 0..in_channels {
-            let plane = c * layout.padded_plane();
-            layout
-                .offsets
-                .extend(shifts.iter().map(|shift| plane + shift));
-        }
-        layout.order = Order::new(in_channels, shifts.len(), |tap| layout.offsets[tap]);
+        let plane = layout.padded_plane();
+        let offset = |tap| tap / shifts.len() * plane + shifts[tap % shifts.len()];
+        layout.order = Order::new(in_channels, shifts.len(), offset);
+        layout.rows = (0..layout.taps)
+            .step_by(layout.columns)
+            .map(offset)
+            .collect();
         layout.back_order = Order::new(out_channels, shifts.len(), |tap| {
             let (o, shift) = (tap / shifts.len(), shifts[tap % shifts.len()]);
             o * layout.grad_plane() + layout.lead - shift

@@ -6,15 +6,16 @@
 //! rows are computed too, and dropped.
 //!
 //! The gradient of the input is the same sum over the outputs' gradients, with the offsets
-//! backwards; that of the weights is one dot product of two long rows for each tap. Gradients of the
-//! outputs dropped are 0. (So where an input is infinite or NaN, more taps of the weights' gradient
-//! become NaN than need to.)
+//! backwards. That of the weights is a sum over pixels, for which the outputs' gradients are turned so
+//! that a pixel's channels lie side by side.
 
-mod dots;
 mod layout;
 mod run;
 mod simd;
 mod sums;
+mod turn;
+mod weight_gradient;
+mod weights;
 
 pub(super) use run::{backward, forward};
 pub(super) use simd::Level;

@@ -1,17 +1,18 @@
-//! The batch: which images a task takes, and in which order the tasks' sums are added.
+//! The batch: which images a task takes.
+
+use std::borrow::Cow;
 
 use candle_core::Result;
 use rayon::prelude::*;
 
-use super::dots::{Dots, dots};
 use super::layout::Layout;
 use super::simd::Level;
 use super::sums::{Sums, pack, sums};
-use crate::ops::buffer::{add, sum, zeros};
+use super::weight_gradient::{Images, weight_gradient};
+use crate::ops::buffer::zeros;
 use crate::ops::conv2d::{Gradients, Problem};
 
-/// How many images one task takes. Fixed, so that the sums over images do not depend on the
-/// number of threads; few, so that they stay in the second cache.
+/// How many images one task takes.
 const IMAGES_A_TASK: usize = 4;
 
 pub(in crate::ops) fn forward(
@@ -75,46 +76,77 @@ pub(in crate::ops) fn backward(
     input_wanted: bool,
 ) -> Result<Gradients<f32>> {
     let layout = Layout::new(problem, level);
-    let back_weight = match input_wanted {
-        true => pack_back(&layout, level, weight),
-        false => Vec::new(),
-    };
     let (image_in, image_out) = problem.image_sizes();
-    let mut grad_input = match input_wanted {
-        true => zeros(input.len())?,
-        false => Vec::new(),
+    let grad_input = match input_wanted {
+        true => {
+            let weight = pack_back(&layout, level, weight);
+            let mut grad_input = zeros(input.len())?;
+            grad_input
+                .par_chunks_mut(image_in * IMAGES_A_TASK)
+                .zip(grad.par_chunks(image_out * IMAGES_A_TASK))
+                .for_each(|(to, grads)| input_gradient(&layout, level, &weight, grads, to));
+            Some(grad_input)
+        }
+        false => None,
     };
-    // One slot for each task, empty where the gradient of the input is not wanted.
-    let mut slots: Vec<&mut [f32]> = match input_wanted {
-        true => grad_input.chunks_mut(image_in * IMAGES_A_TASK).collect(),
-        false => Vec::new(),
+    let padded = match layout.padded == problem.input {
+        true => Cow::Borrowed(input),
+        false => Cow::Owned(pad(&layout, input, image_in)?),
     };
-    slots.resize_with(problem.images.div_ceil(IMAGES_A_TASK), Default::default);
-    let partials: Vec<(Vec<f32>, Vec<f32>)> = slots
-        .into_par_iter()
-        .zip(input.par_chunks(image_in * IMAGES_A_TASK))
-        .zip(grad.par_chunks(image_out * IMAGES_A_TASK))
-        .map(|((slot, inputs), grads)| {
-            let task = Task {
-                layout: &layout,
-                level,
-                image_in,
-                image_out,
-            };
-            task.run(&back_weight, inputs, grads, slot)
-        })
-        .collect();
-    let mut grad_weight = vec![0.0; weight.len()];
-    let mut grad_bias = vec![0.0; problem.out_channels];
-    for (weight, bias) in &partials {
-        add(&mut grad_weight, weight);
-        add(&mut grad_bias, bias);
-    }
+    let images = Images {
+        image: problem.in_channels * layout.padded_plane(),
+        values: &padded,
+    };
+    let (weight, bias) = weight_gradient(problem, &layout, level, &images, grad);
     Ok(Gradients {
-        input: input_wanted.then_some(grad_input),
-        weight: grad_weight,
-        bias: grad_bias,
+        input: grad_input,
+        weight,
+        bias,
     })
+}
+
+/// The batch with its padding, all groups.
+fn pad(layout: &Layout, input: &[f32], image_in: usize) -> Result<Vec<f32>> {
+    let images = input.len() / image_in;
+    let group = layout.in_channels * layout.padded_plane();
+    let mut padded = zeros(images * layout.groups * group)?;
+    padded
+        .par_chunks_mut(group)
+        .zip(input.par_chunks(image_in / layout.groups))
+        .for_each(|(to, image)| layout.pad(image, to));
+    Ok(padded)
+}
+
+/// The gradient of some images.
+fn input_gradient(
+    layout: &Layout,
+    level: Level,
+    weight: &[Vec<f32>],
+    grads: &[f32],
+    to: &mut [f32],
+) {
+    let mut spread = vec![0.0; layout.grad_image() + 16];
+    let spread = from_cache_line(&mut spread);
+    let mut rows = vec![0.0; layout.in_channels * layout.back_pixels()];
+    let start = vec![0.0; layout.in_channels];
+    let group_in = layout.in_channels * layout.input.h * layout.input.w;
+    let group_out = layout.out_channels * layout.output.h * layout.output.w;
+    let parts = to.chunks_mut(group_in).zip(grads.chunks(group_out));
+    for (i, (to, grad)) in parts.enumerate() {
+        layout.spread(grad, spread);
+        let job = Sums {
+            from: spread,
+            offsets: &layout.back_order.offsets,
+            block: layout.back_order.block,
+            start: &start,
+            weight: &weight[i % layout.groups],
+            channels: layout.in_channels,
+            pixels: layout.back_pixels(),
+            to_stride: layout.back_pixels(),
+        };
+        sums(level, &job, &mut rows);
+        layout.crop(&rows, to);
+    }
 }
 
 /// Input channel c takes from output channel o through tap (i, j) what o took from c.
@@ -136,95 +168,6 @@ fn pack_back(layout: &Layout, level: Level, weight: &[f32]) -> Vec<Vec<f32>> {
 fn from_cache_line(buffer: &mut [f32]) -> &mut [f32] {
     let skip = buffer.as_ptr().align_offset(64).min(15);
     &mut buffer[skip..]
-}
-
-struct Task<'a> {
-    layout: &'a Layout,
-    level: Level,
-    image_in: usize,
-    image_out: usize,
-}
-
-impl Task<'_> {
-    /// The task's share of the gradients of weight and bias; that of the input goes into `slot`.
-    fn run(
-        &self,
-        back_weight: &[Vec<f32>],
-        inputs: &[f32],
-        grads: &[f32],
-        slot: &mut [f32],
-    ) -> (Vec<f32>, Vec<f32>) {
-        let layout = self.layout;
-        let (groups, out_channels) = (layout.groups, layout.out_channels);
-        let images = inputs.len() / self.image_in;
-        let (group_in, group_out) = (self.image_in / groups, self.image_out / groups);
-        let mut grad_weight = vec![0.0; groups * out_channels * layout.taps];
-        let mut padded = vec![0.0; images * layout.padded_image()];
-        let mut spread = vec![0.0; images * layout.grad_image() + 16];
-        let spread = from_cache_line(&mut spread);
-        let mut rows = match slot.is_empty() {
-            true => Vec::new(),
-            false => vec![0.0; layout.in_channels * layout.back_pixels()],
-        };
-        let start = vec![0.0; layout.in_channels];
-        for g in 0..groups {
-            let parts = padded
-                .chunks_mut(layout.padded_image())
-                .zip(spread.chunks_mut(layout.grad_image()));
-            for (i, (padded, spread)) in parts.enumerate() {
-                layout.pad(
-                    &inputs[i * self.image_in + g * group_in..][..group_in],
-                    padded,
-                );
-                layout.spread(
-                    &grads[i * self.image_out + g * group_out..][..group_out],
-                    spread,
-                );
-                if !slot.is_empty() {
-                    let job = Sums {
-                        from: spread,
-                        offsets: &layout.back_order.offsets,
-                        block: layout.back_order.block,
-                        start: &start,
-                        weight: &back_weight[g],
-                        channels: layout.in_channels,
-                        pixels: layout.back_pixels(),
-                        to_stride: layout.back_pixels(),
-                    };
-                    sums(self.level, &job, &mut rows);
-                    let to = &mut slot[i * self.image_in + g * group_in..][..group_in];
-                    layout.crop(&rows, to);
-                }
-            }
-            let job = Dots {
-                from: &padded,
-                from_image: layout.padded_image(),
-                offsets: &layout.offsets,
-                grad: spread,
-                grad_image: layout.grad_image(),
-                grad_start: layout.lead,
-                grad_stride: layout.grad_plane(),
-                channels: out_channels,
-                images,
-                pixels: layout.out_pixels(),
-            };
-            let into = &mut grad_weight[g * out_channels * layout.taps..];
-            dots(self.level, &job, into);
-        }
-        (grad_weight, self.bias(grads))
-    }
-
-    fn bias(&self, grads: &[f32]) -> Vec<f32> {
-        let channels = self.layout.groups * self.layout.out_channels;
-        let plane = self.layout.output.h * self.layout.output.w;
-        let mut bias = vec![0.0; channels];
-        for image in grads.chunks(self.image_out) {
-            for (bias, plane) in bias.iter_mut().zip(image.chunks(plane)) {
-                *bias += sum(plane);
-            }
-        }
-        bias
-    }
 }
 
 #[cfg(test)]

@@ -22,9 +22,11 @@ impl Level {
     pub(super) fn all() -> Vec<Self> {
         #[cfg(target_arch = "x86_64")]
         {
-            let avx512 = std::is_x86_feature_detected!("avx512f");
             let avx2 =
                 std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma");
+            let avx512 = avx2
+                && std::is_x86_feature_detected!("avx512f")
+                && std::is_x86_feature_detected!("avx512vl");
             let levels = [(avx512, Self::Avx512), (avx2, Self::Avx2)];
             levels
                 .into_iter()
@@ -43,6 +45,16 @@ impl Level {
             Self::Avx2 => 8,
         }
     }
+
+    /// How many vectors the processor holds.
+    pub(super) fn registers(self) -> usize {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => Avx512::REGISTERS,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => Avx2::REGISTERS,
+        }
+    }
 }
 
 /// The few operations that the kernels need.
@@ -53,10 +65,8 @@ impl Level {
 /// function that enables them; pointers must be good for `LANES` numbers, at any alignment.
 pub(super) trait Simd {
     const LANES: usize;
-    /// How many channels a tile of the sums takes, so that they stay in registers.
-    const CHANNELS: usize;
-    /// How many channels and taps a tile of the dot products takes.
-    const DOTS: (usize, usize);
+    /// How many vectors the processor holds.
+    const REGISTERS: usize;
     type Vector: Copy;
 
     unsafe fn zero() -> Self::Vector;
@@ -66,25 +76,10 @@ pub(super) trait Simd {
     unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// a·b + c, rounded once.
     unsafe fn mul_add(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
-    /// The sum of the lanes, always in the same order.
-    #[inline(always)]
-    unsafe fn sum(vector: Self::Vector) -> f32 {
-        let mut lanes = [0f32; 16];
-        // SAFETY: no implementor has more than 16 lanes.
-        unsafe { Self::store(vector, lanes.as_mut_ptr()) };
-        let mut width = Self::LANES;
-        while width > 1 {
-            width /= 2;
-            for i in 0..width {
-                lanes[i] += lanes[i + width];
-            }
-        }
-        lanes[0]
-    }
 }
 
 #[cfg(target_arch = "x86_64")]
-pub(super) use x86::{Avx2, Avx512};
+pub(super) use x86::{Avx2, Avx512, Sse};
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
@@ -97,8 +92,7 @@ mod x86 {
     // SAFETY (all methods): the trait's own conditions.
     impl Simd for Avx512 {
         const LANES: usize = 16;
-        const CHANNELS: usize = 8;
-        const DOTS: (usize, usize) = (8, 3);
+        const REGISTERS: usize = 32;
         type Vector = __m512;
 
         #[inline(always)]
@@ -132,8 +126,7 @@ mod x86 {
     // SAFETY (all methods): the trait's own conditions.
     impl Simd for Avx2 {
         const LANES: usize = 8;
-        const CHANNELS: usize = 4;
-        const DOTS: (usize, usize) = (3, 3);
+        const REGISTERS: usize = 16;
         type Vector = __m256;
 
         #[inline(always)]
@@ -159,6 +152,41 @@ mod x86 {
         #[inline(always)]
         unsafe fn mul_add(a: __m256, b: __m256, c: __m256) -> __m256 {
             unsafe { _mm256_fmadd_ps(a, b, c) }
+        }
+    }
+
+    /// For what is left of the channels; with the fused product of AVX2.
+    pub(in crate::ops::direct) struct Sse;
+
+    // SAFETY (all methods): the trait's own conditions.
+    impl Simd for Sse {
+        const LANES: usize = 4;
+        const REGISTERS: usize = 16;
+        type Vector = __m128;
+
+        #[inline(always)]
+        unsafe fn zero() -> __m128 {
+            unsafe { _mm_setzero_ps() }
+        }
+        #[inline(always)]
+        unsafe fn splat(value: f32) -> __m128 {
+            unsafe { _mm_set1_ps(value) }
+        }
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> __m128 {
+            unsafe { _mm_loadu_ps(from) }
+        }
+        #[inline(always)]
+        unsafe fn store(vector: __m128, to: *mut f32) {
+            unsafe { _mm_storeu_ps(to, vector) }
+        }
+        #[inline(always)]
+        unsafe fn add(a: __m128, b: __m128) -> __m128 {
+            unsafe { _mm_add_ps(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn mul_add(a: __m128, b: __m128, c: __m128) -> __m128 {
+            unsafe { _mm_fmadd_ps(a, b, c) }
         }
     }
 }

@@ -10,6 +10,11 @@ use super::simd::{Level, Simd};
 /// How many vectors of neighbouring pixels a tile of the sums takes.
 const WIDE: usize = 3;
 
+/// How many channels a tile takes, so that their sums stay in registers.
+const fn channels_a_tile<S: Simd>() -> usize {
+    S::REGISTERS / 4
+}
+
 /// Sums over taps: `to[o·to_stride + p] = start[o] + Σ_k weight[k, o]·from[offsets[k] + p]`.
 ///
 /// Each block of taps is summed by itself, from 0, and the blocks' sums are added to `start` one after
@@ -48,9 +53,9 @@ pub(super) fn pack(
 ) -> Vec<f32> {
     let most = match level {
         #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => Avx512::CHANNELS,
+        Level::Avx512 => channels_a_tile::<Avx512>(),
         #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => Avx2::CHANNELS,
+        Level::Avx2 => channels_a_tile::<Avx2>(),
     };
     let mut packed = Vec::with_capacity(channels * taps);
     for (start, n) in blocks(channels, most) {
@@ -102,7 +107,7 @@ unsafe fn all_sums<S: Simd>(sums: &Sums<'_>, to: *mut f32) {
     let mut p = 0;
     while p < sums.pixels {
         let vectors = ((sums.pixels - p) / S::LANES).min(WIDE);
-        for (start, n) in blocks(sums.channels, S::CHANNELS) {
+        for (start, n) in blocks(sums.channels, channels_a_tile::<S>()) {
             // SAFETY: the block lies within what `sums` checked.
             unsafe {
                 let to = to.add(start * sums.to_stride + p);
