@@ -6,7 +6,7 @@
 /// ln 2 in two parts, the first with few digits, so that its product with a whole number is exact.
 const LN_2: (f32, f32) = (0.693_145_75, 1.428_606_8e-6);
 /// ln 2 in two parts, the first rounded to the nearest.
-const LN_2_PAIR: Pair = Pair(0.693_147_2, -1.904_654_3e-9);
+const LN_2_PAIR: Pair = Pair(std::f32::consts::LN_2, -1.904_654_3e-9);
 
 pub(super) fn exp_all(values: &mut [f32]) {
     #[cfg(target_arch = "x86_64")]

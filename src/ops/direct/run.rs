@@ -77,29 +77,34 @@ pub(in crate::ops) fn backward(
 ) -> Result<Gradients<f32>> {
     let layout = Layout::new(problem, level);
     let (image_in, image_out) = problem.image_sizes();
-    let grad_input = match input_wanted {
-        true => {
-            let weight = pack_back(&layout, level, weight);
-            let mut grad_input = zeros(input.len())?;
-            grad_input
-                .par_chunks_mut(image_in * IMAGES_A_TASK)
-                .zip(grad.par_chunks(image_out * IMAGES_A_TASK))
-                .for_each(|(to, grads)| input_gradient(&layout, level, &weight, grads, to));
-            Some(grad_input)
+    let of_input = || -> Result<Option<Vec<f32>>> {
+        if !input_wanted {
+            return Ok(None);
         }
-        false => None,
+        let weight = pack_back(&layout, level, weight);
+        let mut grad_input = zeros(input.len())?;
+        grad_input
+            .par_chunks_mut(image_in * IMAGES_A_TASK)
+            .zip(grad.par_chunks(image_out * IMAGES_A_TASK))
+            .for_each(|(to, grads)| input_gradient(&layout, level, &weight, grads, to));
+        Ok(Some(grad_input))
     };
-    let padded = match layout.padded == problem.input {
-        true => Cow::Borrowed(input),
-        false => Cow::Owned(pad(&layout, input, image_in)?),
+    let of_weight = || -> Result<(Vec<f32>, Vec<f32>)> {
+        let padded = match layout.padded == problem.input {
+            true => Cow::Borrowed(input),
+            false => Cow::Owned(pad(&layout, input, image_in)?),
+        };
+        let images = Images {
+            image: problem.in_channels * layout.padded_plane(),
+            values: &padded,
+        };
+        Ok(weight_gradient(problem, &layout, level, &images, grad))
     };
-    let images = Images {
-        image: problem.in_channels * layout.padded_plane(),
-        values: &padded,
-    };
-    let (weight, bias) = weight_gradient(problem, &layout, level, &images, grad);
+    // Together, so that the threads wait for each other once.
+    let (grad_input, others) = rayon::join(of_input, of_weight);
+    let (weight, bias) = others?;
     Ok(Gradients {
-        input: grad_input,
+        input: grad_input?,
         weight,
         bias,
     })

@@ -1,4 +1,7 @@
 //! The outputs' gradients turned: pixel after pixel, a pixel's channels side by side.
+#![allow(unsafe_code)]
+// Indices, so that the compiler unrolls the loops and keeps the arrays in registers.
+#![allow(clippy::needless_range_loop)]
 
 use super::simd::Level;
 
@@ -19,19 +22,27 @@ pub(super) fn lane_blocks(level: Level, channels: usize) -> Vec<(usize, usize)> 
     all
 }
 
-/// Channel planes of `pixels` into pixels of `lanes` channels, 0 in the lanes without a channel. On the way
-/// each channel's pixels are added to `sums`, one after another.
-pub(super) fn turn(planes: &[f32], pixels: usize, lanes: usize, to: &mut [f32], sums: &mut [f32]) {
+/// Channel planes as long as `zeros` into pixels of `lanes` channels, 0 where a lane has no channel. On the
+/// way each channel's pixels are added to `sums`, one after another.
+pub(super) fn turn(
+    planes: &[f32],
+    zeros: &[f32],
+    lanes: usize,
+    to: &mut [f32],
+    sums: &mut [f32; 16],
+) {
     match lanes {
-        4 => turn_quads::<1>(planes, pixels, to, sums),
-        8 => turn_quads::<2>(planes, pixels, to, sums),
-        _ => turn_quads::<4>(planes, pixels, to, sums),
+        4 => turn_fours::<1>(planes, zeros, to, sums),
+        8 => turn_fours::<2>(planes, zeros, to, sums),
+        _ => turn_fours::<4>(planes, zeros, to, sums),
     }
 }
 
-/// Q times four channels; four pixels at once.
-fn turn_quads<const Q: usize>(planes: &[f32], pixels: usize, to: &mut [f32], sums: &mut [f32]) {
-    let mut channels: [[&[f32]; 4]; Q] = [[&[]; 4]; Q];
+/// Q times four channels side by side, since each channel's sum waits for its last addition; four pixels
+/// at once, as the columns of a square become its rows.
+fn turn_fours<const Q: usize>(planes: &[f32], zeros: &[f32], to: &mut [f32], sums: &mut [f32; 16]) {
+    let pixels = zeros.len();
+    let mut channels = [[zeros; 4]; Q];
     for (channel, plane) in channels
         .as_flattened_mut()
         .iter_mut()
@@ -42,26 +53,86 @@ fn turn_quads<const Q: usize>(planes: &[f32], pixels: usize, to: &mut [f32], sum
     let mut totals = [[0f32; 4]; Q];
     totals.as_flattened_mut().copy_from_slice(&sums[..4 * Q]);
     let (to, _) = to.as_chunks_mut::<4>();
-    for (four, to) in to[..pixels * Q].chunks_mut(4 * Q).enumerate() {
-        let first = 4 * four;
-        let last = pixels.min(first + 4);
+    let (to, _) = to.as_chunks_mut::<Q>();
+    let (whole, rest) = to[..pixels].as_chunks_mut::<4>();
+    for (four, to) in whole.iter_mut().enumerate() {
         for q in 0..Q {
-            let mut square = [[0f32; 4]; 4];
-            for (row, channel) in square.iter_mut().zip(channels[q]) {
-                match channel.get(first..first + 4) {
-                    Some(four) => row.copy_from_slice(four),
-                    None if channel.is_empty() => {}
-                    None => row[..last - first].copy_from_slice(&channel[first..last]),
-                }
+            let square = channels[q].map(|channel| {
+                let mut row = [0f32; 4];
+                row.copy_from_slice(&channel[4 * four..4 * four + 4]);
+                row
+            });
+            for (to, turned) in to.iter_mut().zip(transposed(square)) {
+                to[q] = turned;
+                add(&mut totals[q], turned);
             }
-            for p in 0..last - first {
-                let turned = [square[0][p], square[1][p], square[2][p], square[3][p]];
-                to[p * Q + q] = turned;
-                for (total, value) in totals[q].iter_mut().zip(turned) {
-                    *total += value;
+        }
+    }
+    let first = pixels - rest.len();
+    for (p, to) in rest.iter_mut().enumerate() {
+        for q in 0..Q {
+            to[q] = channels[q].map(|channel| channel[first + p]);
+            add(&mut totals[q], to[q]);
+        }
+    }
+    sums[..4 * Q].copy_from_slice(totals.as_flattened());
+}
+
+fn add(totals: &mut [f32; 4], values: [f32; 4]) {
+    for (total, value) in totals.iter_mut().zip(values) {
+        *total += value;
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn transposed(rows: [[f32; 4]; 4]) -> [[f32; 4]; 4] {
+    use std::arch::x86_64::{
+        __m128, _mm_movehl_ps, _mm_movelh_ps, _mm_unpackhi_ps, _mm_unpacklo_ps,
+    };
+    // SAFETY: every x86_64 has these instructions, and the types are four numbers each.
+    unsafe {
+        let [a, b, c, d]: [__m128; 4] = std::mem::transmute(rows);
+        let (low_ab, low_cd) = (_mm_unpacklo_ps(a, b), _mm_unpacklo_ps(c, d));
+        let (high_ab, high_cd) = (_mm_unpackhi_ps(a, b), _mm_unpackhi_ps(c, d));
+        std::mem::transmute([
+            _mm_movelh_ps(low_ab, low_cd),
+            _mm_movehl_ps(low_cd, low_ab),
+            _mm_movelh_ps(high_ab, high_cd),
+            _mm_movehl_ps(high_cd, high_ab),
+        ])
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn transposed(rows: [[f32; 4]; 4]) -> [[f32; 4]; 4] {
+    std::array::from_fn(|column| rows.map(|row| row[column]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn channels_come_side_by_side() {
+        for (channels, lanes) in [(10, 16), (16, 16), (4, 4), (3, 4), (5, 8)] {
+            for pixels in [1, 4, 6, 25] {
+                let planes: Vec<f32> = (0..channels * pixels).map(|i| i as f32).collect();
+                let (mut to, mut sums) = (vec![0.0; pixels * lanes], [1.0; 16]);
+                turn(&planes, &vec![0.0; pixels], lanes, &mut to, &mut sums);
+                for c in 0..lanes {
+                    let plane = |p: usize| {
+                        if c < channels {
+                            (c * pixels + p) as f32
+                        } else {
+                            0.0
+                        }
+                    };
+                    assert!((0..pixels).all(|p| to[p * lanes + c] == plane(p)));
+                    let sum: f32 = (0..pixels).map(plane).sum();
+                    assert_eq!(sums[c], 1.0 + sum);
                 }
             }
         }
     }
-    sums[..4 * Q].copy_from_slice(totals.as_flattened());
 }

@@ -37,16 +37,15 @@ pub(super) fn weight_gradient(
     // PyTorch on two threads sums in two halves of the batch: the bias always, the weights where there are
     // few output channels. The same here, whatever the number of threads.
     let middle = problem.images.div_ceil(2);
-    let halves = [0..middle, middle..problem.images];
-    let parts = match layout.out_channels > WHOLE_BATCH {
-        true => vec![0..problem.images],
-        false => halves.to_vec(),
+    let parts: &[Range<usize>] = match layout.out_channels > WHOLE_BATCH {
+        true => &[0..problem.images],
+        false => &[0..middle, middle..problem.images],
     };
     let lanes = lane_blocks(level, layout.out_channels);
     let shares = layout.groups * parts.len() * lanes.len();
     let ranges = row_ranges(layout, level, shares);
     let mut tasks = Vec::with_capacity(shares * ranges.len());
-    for part in &parts {
+    for part in parts {
         for group in 0..layout.groups {
             for &(start, lanes) in &lanes {
                 tasks.extend(ranges.iter().map(|rows| Task {
@@ -124,13 +123,14 @@ impl Task {
         };
         let turned_image = pixels * self.lanes;
         let together = (NEAR / (images.image + turned_image)).clamp(1, self.images.len().max(1));
+        let zeros = vec![0.0; pixels];
         let mut turned = vec![0.0; together * turned_image];
         for start in self.images.clone().step_by(together) {
             let end = self.images.end.min(start + together);
             for (image, to) in (start..end).zip(turned.chunks_mut(turned_image)) {
                 let planes = &grad[image * image_out + first..][..channels * pixels];
                 let half = usize::from(image >= self.middle);
-                turn(planes, pixels, self.lanes, to, &mut sums.bias[half]);
+                turn(planes, &zeros, self.lanes, to, &mut sums.bias[half]);
             }
             let job = Weights {
                 from: &images.values[start * images.image + group_in..],
