@@ -37,10 +37,13 @@ pub(super) fn weight_gradient(
     // PyTorch on two threads sums in two halves of the batch: the bias always, the weights where there are
     // few output channels. The same here, whatever the number of threads.
     let middle = problem.images.div_ceil(2);
-    let parts: &[Range<usize>] = match layout.out_channels > WHOLE_BATCH {
-        true => &[0..problem.images],
-        false => &[0..middle, middle..problem.images],
+    let first = match layout.out_channels > WHOLE_BATCH {
+        true => problem.images,
+        false => middle,
     };
+    let parts = [0..first, first..problem.images];
+    let parts = parts.iter().filter(|part| !part.is_empty());
+    let parts: Vec<_> = parts.collect();
     let lanes = lane_blocks(level, layout.out_channels);
     let shares = layout.groups * parts.len() * lanes.len();
     let ranges = row_ranges(layout, level, shares);
