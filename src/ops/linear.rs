@@ -34,8 +34,9 @@ struct LinearOp;
 /// How many inputs the library under PyTorch (oneMKL) sums before it adds them to the output; where there
 /// are up to twice as many, it sums them in two halves.
 const INPUTS_AT_ONCE: usize = 192;
-/// Rows below which a task only waits for the weights.
-const FEW_ROWS: usize = 8;
+/// Rows of a large product that one task takes. Fixed, since a product of one row sums in another order, and
+/// the last task may have but one.
+const ROWS_A_TASK: usize = 32;
 
 /// The parts of a sum over inputs, in the order in which they are added up.
 fn parts(inputs: usize) -> impl Iterator<Item = Range<usize>> {
@@ -88,7 +89,7 @@ fn wide<T: Element>(into: &mut [T], input: &[T], weight: Matrix<'_, T>, bias: Op
     let rows = into.len() / outputs;
     let task = match is_small(rows, inputs, outputs) {
         true => rows,
-        false => rows.div_ceil(rayon::current_num_threads()).max(FEW_ROWS),
+        false => ROWS_A_TASK,
     };
     into.par_chunks_mut(task * outputs)
         .enumerate()
@@ -129,15 +130,7 @@ fn backward<T: Element>(
     with_elements::<T, _>(grad, |grad| {
         column_sums(grad, &mut grad_bias);
         with_elements::<T, _>(input, |input| {
-            let product = Matrix::new(grad, rows, outputs).t();
-            let inputs = Matrix::new(input, rows, inputs);
-            gemm(
-                &mut grad_weight,
-                Into::Replace,
-                product,
-                inputs,
-                Threads::Pool,
-            );
+            let mut wide = outputs;
             if let (Some(into), Some(grad), Some(input)) = (
                 T::as_f32_mut(&mut grad_weight),
                 T::as_f32(grad),
@@ -145,7 +138,12 @@ fn backward<T: Element>(
             ) && narrow::FEW.contains(&outputs)
             {
                 narrow::weight_gradient(into, grad, input, outputs);
+                wide = narrow::last_outputs(outputs).start;
             }
+            let grad = Matrix::new(grad, rows, outputs).some_columns(0..wide);
+            let input = Matrix::new(input, rows, inputs);
+            let into = &mut grad_weight[..wide * inputs];
+            gemm(into, Into::Replace, grad.t(), input, Threads::Pool);
             Ok(())
         })?;
         with_elements::<T, _>(weight, |weight| {

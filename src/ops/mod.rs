@@ -1,7 +1,7 @@
 //! The kernels under the layers, forward and backward.
 //!
-//! Each result is the same to the last digit on any number of threads: work is cut into pieces of
-//! a size that does not depend on the threads, and sums over pieces are taken in the pieces' order.
+//! Each result is the same to the last digit on any number of threads: work is cut so that no sum's order
+//! depends on the threads, and sums over pieces are taken in the pieces' order.
 
 pub(crate) mod adagrad;
 pub(crate) mod adam;

@@ -103,3 +103,44 @@ fn alternate(products: impl Iterator<Item = f32>) -> f32 {
     }
     rest.iter().fold(sum, |sum, product| sum + product)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Small whole numbers, whose sums are exact in any order.
+    fn numbers(n: usize, step: usize) -> Vec<f32> {
+        (0..n).map(|i| (i * step % 7) as f32 - 3.0).collect()
+    }
+
+    #[test]
+    fn products_agree_with_the_definition() {
+        for outputs in FEW {
+            for (rows, inputs) in [(1, 1), (3, 0), (5, 3), (8, 16), (17, 50), (64, 49)] {
+                let (x, w) = (numbers(rows * inputs, 3), numbers(outputs * inputs, 5));
+                let (bias, grad) = (numbers(outputs, 2), numbers(rows * outputs, 4));
+                let mut into = vec![9.0; rows * outputs];
+                forward(&mut into, &x, &w, Some(&bias), outputs);
+                for (at, &found) in into.iter().enumerate() {
+                    let (row, o) = (at / outputs, at % outputs);
+                    let products = (0..inputs).map(|i| x[row * inputs + i] * w[o * inputs + i]);
+                    assert_eq!(found, bias[o] + products.sum::<f32>());
+                }
+                let mut into = vec![9.0; outputs * inputs];
+                weight_gradient(&mut into, &grad, &x, outputs);
+                for (at, &found) in into.iter().enumerate() {
+                    let (o, i) = (at / inputs, at % inputs);
+                    let products = (0..rows).map(|r| grad[r * outputs + o] * x[r * inputs + i]);
+                    let expected = match last_outputs(outputs).contains(&o) {
+                        true => products.sum::<f32>(),
+                        false => 9.0,
+                    };
+                    assert_eq!(
+                        found, expected,
+                        "output {o} of {outputs}, input {i} of {inputs}"
+                    );
+                }
+            }
+        }
+    }
+}

@@ -87,106 +87,50 @@ mod x86 {
 
     use super::Simd;
 
-    pub(in crate::ops::direct) struct Avx512;
+    macro_rules! simd {
+        ($name:ident: $Vector:ty, $lanes:literal, $registers:literal,
+         $zero:ident, $splat:ident, $load:ident, $store:ident, $add:ident, $mul_add:ident) => {
+            pub(in crate::ops::direct) struct $name;
 
-    // SAFETY (all methods): the trait's own conditions.
-    impl Simd for Avx512 {
-        const LANES: usize = 16;
-        const REGISTERS: usize = 32;
-        type Vector = __m512;
+            // SAFETY (all methods): the trait's own conditions.
+            impl Simd for $name {
+                const LANES: usize = $lanes;
+                const REGISTERS: usize = $registers;
+                type Vector = $Vector;
 
-        #[inline(always)]
-        unsafe fn zero() -> __m512 {
-            unsafe { _mm512_setzero_ps() }
-        }
-        #[inline(always)]
-        unsafe fn splat(value: f32) -> __m512 {
-            unsafe { _mm512_set1_ps(value) }
-        }
-        #[inline(always)]
-        unsafe fn load(from: *const f32) -> __m512 {
-            unsafe { _mm512_loadu_ps(from) }
-        }
-        #[inline(always)]
-        unsafe fn store(vector: __m512, to: *mut f32) {
-            unsafe { _mm512_storeu_ps(to, vector) }
-        }
-        #[inline(always)]
-        unsafe fn add(a: __m512, b: __m512) -> __m512 {
-            unsafe { _mm512_add_ps(a, b) }
-        }
-        #[inline(always)]
-        unsafe fn mul_add(a: __m512, b: __m512, c: __m512) -> __m512 {
-            unsafe { _mm512_fmadd_ps(a, b, c) }
-        }
+                #[inline(always)]
+                unsafe fn zero() -> $Vector {
+                    unsafe { $zero() }
+                }
+                #[inline(always)]
+                unsafe fn splat(value: f32) -> $Vector {
+                    unsafe { $splat(value) }
+                }
+                #[inline(always)]
+                unsafe fn load(from: *const f32) -> $Vector {
+                    unsafe { $load(from) }
+                }
+                #[inline(always)]
+                unsafe fn store(vector: $Vector, to: *mut f32) {
+                    unsafe { $store(to, vector) }
+                }
+                #[inline(always)]
+                unsafe fn add(a: $Vector, b: $Vector) -> $Vector {
+                    unsafe { $add(a, b) }
+                }
+                #[inline(always)]
+                unsafe fn mul_add(a: $Vector, b: $Vector, c: $Vector) -> $Vector {
+                    unsafe { $mul_add(a, b, c) }
+                }
+            }
+        };
     }
 
-    pub(in crate::ops::direct) struct Avx2;
-
-    // SAFETY (all methods): the trait's own conditions.
-    impl Simd for Avx2 {
-        const LANES: usize = 8;
-        const REGISTERS: usize = 16;
-        type Vector = __m256;
-
-        #[inline(always)]
-        unsafe fn zero() -> __m256 {
-            unsafe { _mm256_setzero_ps() }
-        }
-        #[inline(always)]
-        unsafe fn splat(value: f32) -> __m256 {
-            unsafe { _mm256_set1_ps(value) }
-        }
-        #[inline(always)]
-        unsafe fn load(from: *const f32) -> __m256 {
-            unsafe { _mm256_loadu_ps(from) }
-        }
-        #[inline(always)]
-        unsafe fn store(vector: __m256, to: *mut f32) {
-            unsafe { _mm256_storeu_ps(to, vector) }
-        }
-        #[inline(always)]
-        unsafe fn add(a: __m256, b: __m256) -> __m256 {
-            unsafe { _mm256_add_ps(a, b) }
-        }
-        #[inline(always)]
-        unsafe fn mul_add(a: __m256, b: __m256, c: __m256) -> __m256 {
-            unsafe { _mm256_fmadd_ps(a, b, c) }
-        }
-    }
-
-    /// For what is left of the channels; with the fused product of AVX2.
-    pub(in crate::ops::direct) struct Sse;
-
-    // SAFETY (all methods): the trait's own conditions.
-    impl Simd for Sse {
-        const LANES: usize = 4;
-        const REGISTERS: usize = 16;
-        type Vector = __m128;
-
-        #[inline(always)]
-        unsafe fn zero() -> __m128 {
-            unsafe { _mm_setzero_ps() }
-        }
-        #[inline(always)]
-        unsafe fn splat(value: f32) -> __m128 {
-            unsafe { _mm_set1_ps(value) }
-        }
-        #[inline(always)]
-        unsafe fn load(from: *const f32) -> __m128 {
-            unsafe { _mm_loadu_ps(from) }
-        }
-        #[inline(always)]
-        unsafe fn store(vector: __m128, to: *mut f32) {
-            unsafe { _mm_storeu_ps(to, vector) }
-        }
-        #[inline(always)]
-        unsafe fn add(a: __m128, b: __m128) -> __m128 {
-            unsafe { _mm_add_ps(a, b) }
-        }
-        #[inline(always)]
-        unsafe fn mul_add(a: __m128, b: __m128, c: __m128) -> __m128 {
-            unsafe { _mm_fmadd_ps(a, b, c) }
-        }
-    }
+    simd!(Avx512: __m512, 16, 32, _mm512_setzero_ps, _mm512_set1_ps, _mm512_loadu_ps,
+        _mm512_storeu_ps, _mm512_add_ps, _mm512_fmadd_ps);
+    simd!(Avx2: __m256, 8, 16, _mm256_setzero_ps, _mm256_set1_ps, _mm256_loadu_ps,
+        _mm256_storeu_ps, _mm256_add_ps, _mm256_fmadd_ps);
+    // For what is left of the channels; with the fused product that comes with AVX2.
+    simd!(Sse: __m128, 4, 16, _mm_setzero_ps, _mm_set1_ps, _mm_loadu_ps,
+        _mm_storeu_ps, _mm_add_ps, _mm_fmadd_ps);
 }
