@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
 
 use super::buffer::{Element, elements, for_float, output, with_elements};
+use super::simd::Level;
 use super::{direct, im2col};
 use crate::Error;
 use crate::size::Size2;
@@ -56,7 +57,7 @@ impl Problem {
 
     /// The vectors of the direct kernels, where those take this problem: stride 1, and of a size
     /// that is counted without a second thought.
-    fn level(&self) -> Option<direct::Level> {
+    fn level(&self) -> Option<Level> {
         let Geometry {
             stride,
             before,
@@ -66,7 +67,7 @@ impl Problem {
         let small = |size: Size2| size.h < 1 << 14 && size.w < 1 << 14;
         let fits = stride == Size2::from(1) && small(before) && small(after) && small(self.input);
         match fits && self.images > 0 {
-            true => direct::Level::detect(),
+            true => Level::detect(),
             false => None,
         }
     }

@@ -21,4 +21,5 @@ pub(crate) mod pad2d;
 pub(crate) mod relu;
 pub(crate) mod rms_prop;
 pub(crate) mod sgd;
+mod simd;
 pub(crate) mod update;

@@ -1,6 +1,6 @@
 //! Where things lie: padded images and outputs' gradients as long rows.
 
-use super::simd::Level;
+use crate::ops::simd::Level;
 use crate::ops::conv2d::Problem;
 use crate::size::Size2;
 
@@ -16,8 +16,6 @@ pub(super) struct Layout {
     /// Rows and columns with the padding.
     pub(super) padded: Size2,
     pub(super) lanes: usize,
-    /// The same taps in the order in which they are summed.
-    pub(super) order: Order,
     /// The (o, i, j), and where padded input pixel 0 reads in the outputs' gradients, in the order in
     /// which they are summed.
     pub(super) back_order: Order,
@@ -44,7 +42,7 @@ pub(super) struct Order {
 impl Order {
     const CHANNELS: usize = 16;
 
-    fn new(channels: usize, window: usize, offset: impl Fn(usize) -> usize) -> Self {
+    pub(super) fn new(channels: usize, window: usize, offset: impl Fn(usize) -> usize) -> Self {
         let mut taps = Vec::with_capacity(channels * window);
         for first in (0..channels).step_by(Self::CHANNELS) {
             let last = channels.min(first + Self::CHANNELS);
@@ -80,7 +78,6 @@ impl Layout {
             output: geometry.output,
             padded,
             lanes: level.lanes(),
-            order: Order::default(),
             back_order: Order::default(),
             rows: Vec::new(),
             columns: if dilation.w == 1 { kernel.w } else { 1 },
@@ -92,7 +89,6 @@ impl Layout {
             .collect();
         let plane = layout.padded_plane();
         let offset = |tap| tap / shifts.len() * plane + shifts[tap % shifts.len()];
-        layout.order = Order::new(in_channels, shifts.len(), offset);
         layout.rows = (0..layout.taps)
             .step_by(layout.columns)
             .map(offset)
@@ -106,11 +102,6 @@ impl Layout {
 
     pub(super) fn padded_plane(&self) -> usize {
         self.padded.h * self.padded.w
-    }
-
-    /// One group of one padded image, with room for the last vector.
-    pub(super) fn padded_image(&self) -> usize {
-        self.in_channels * self.padded_plane() + self.lanes
     }
 
     /// Outputs of one plane from the first to the last, in rows as long as the padded image's.
@@ -154,18 +145,6 @@ impl Layout {
         });
         for (row, place) in grad.chunks(self.output.w).zip(places) {
             place[..self.output.w].copy_from_slice(row);
-        }
-    }
-
-    /// Outputs in long rows, as they are.
-    pub(super) fn gather(&self, sums: &[f32], to: &mut [f32]) {
-        let planes = to.chunks_mut(self.output.h * self.output.w);
-        for (plane, sums) in planes.zip(sums.chunks(self.out_pixels())) {
-            let rows = plane.chunks_mut(self.output.w);
-            for (row, sums) in rows.zip(sums.chunks(self.padded.w)) {
-                let n = row.len();
-                row.copy_from_slice(&sums[..n]);
-            }
         }
     }
 

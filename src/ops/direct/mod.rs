@@ -9,13 +9,13 @@
 //! backwards. That of the weights is a sum over pixels, for which the outputs' gradients are turned so
 //! that a pixel's channels lie side by side.
 
+mod columns;
 mod layout;
 mod run;
-mod simd;
 mod sums;
 mod turn;
 mod weight_gradient;
 mod weights;
 
+pub(super) use columns::Columns;
 pub(super) use run::{backward, forward};
-pub(super) use simd::Level;

@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use candle_core::Result;
 use rayon::prelude::*;
 
+use super::columns::Columns;
 use super::layout::Layout;
-use super::simd::Level;
+use crate::ops::simd::Level;
 use super::sums::{Sums, pack, sums};
 use super::weight_gradient::{Images, weight_gradient};
 use crate::ops::buffer::zeros;
@@ -22,16 +23,12 @@ pub(in crate::ops) fn forward(
     weight: &[f32],
     bias: Option<&[f32]>,
 ) -> Result<Vec<f32>> {
-    let layout = Layout::new(problem, level);
-    let (taps, out_channels) = (layout.taps, layout.out_channels);
-    let packed: Vec<Vec<f32>> = (0..layout.groups)
-        .map(|g| {
-            let weight = &weight[g * out_channels * taps..];
-            let order = &layout.order.taps;
-            pack(level, out_channels, taps, |o, k| {
-                weight[o * taps + order[k]]
-            })
-        })
+    let columns = Columns::new(problem, level);
+    let groups = problem.geometry.groups;
+    let out_channels = problem.out_channels / groups;
+    let packed: Vec<Vec<f32>> = weight
+        .chunks(weight.len() / groups)
+        .map(|weight| columns.pack(weight))
         .collect();
     let start = match bias {
         Some(bias) => bias.to_vec(),
@@ -43,25 +40,17 @@ pub(in crate::ops) fn forward(
         .par_chunks_mut(image_out * IMAGES_A_TASK)
         .zip(input.par_chunks(image_in * IMAGES_A_TASK))
         .for_each(|(outputs, inputs)| {
-            let mut padded = vec![0.0; layout.padded_image()];
-            let mut rows = vec![0.0; out_channels * layout.out_pixels()];
-            let inputs = inputs.chunks(image_in / layout.groups);
-            let outputs = outputs.chunks_mut(image_out / layout.groups);
+            let mut scratch = vec![0.0; columns.scratch()];
+            let inputs = inputs.chunks(image_in / groups);
+            let outputs = outputs.chunks_mut(image_out / groups);
             for (i, (input, output)) in inputs.zip(outputs).enumerate() {
-                let g = i % layout.groups;
-                layout.pad(input, &mut padded);
-                let job = Sums {
-                    from: &padded,
-                    offsets: &layout.order.offsets,
-                    block: layout.order.block,
-                    start: &start[g * out_channels..][..out_channels],
-                    weight: &packed[g],
-                    channels: out_channels,
-                    pixels: layout.out_pixels(),
-                    to_stride: layout.out_pixels(),
-                };
-                sums(level, &job, &mut rows);
-                layout.gather(&rows, output);
+                let g = i % groups;
+                let start = &start[g * out_channels..][..out_channels];
+                let found = columns.convolve(input, &packed[g], start, &mut scratch);
+                let planes = output.chunks_mut(image_out / problem.out_channels);
+                for (plane, found) in planes.zip(found.chunks(columns.out_pixels())) {
+                    plane.copy_from_slice(&found[..plane.len()]);
+                }
             }
         });
     Ok(output)

@@ -4,8 +4,8 @@
 #![allow(clippy::needless_range_loop)]
 
 #[cfg(target_arch = "x86_64")]
-use super::simd::{Avx2, Avx512};
-use super::simd::{Level, Simd};
+use crate::ops::simd::{Avx2, Avx512};
+use crate::ops::simd::{Level, Simd};
 
 /// How many vectors of neighbouring pixels a tile of the sums takes.
 const WIDE: usize = 3;
@@ -101,33 +101,52 @@ unsafe fn sums_avx2(sums: &Sums<'_>, to: *mut f32) {
     unsafe { all_sums::<Avx2>(sums, to) }
 }
 
-/// Pixels outside, channels inside: the few pixels stay in the nearest cache, the weights stream.
+/// Pixels outside, blocks of taps within them, channels inside: what the taps read stays in the nearest
+/// cache, the weights stream.
 #[inline(always)]
 unsafe fn all_sums<S: Simd>(sums: &Sums<'_>, to: *mut f32) {
-    let mut p = 0;
-    while p < sums.pixels {
-        let vectors = ((sums.pixels - p) / S::LANES).min(WIDE);
-        for (start, n) in blocks(sums.channels, channels_a_tile::<S>()) {
-            // SAFETY: the block lies within what `sums` checked.
-            unsafe {
-                let to = to.add(start * sums.to_stride + p);
-                let weight = sums.weight.as_ptr().add(start * sums.offsets.len());
-                let from = sums.from.as_ptr().add(p);
-                let start = sums.start.as_ptr().add(start);
-                match vectors {
-                    3 => block::<S, 3>(sums, n, from, weight, start, to),
-                    2 => block::<S, 2>(sums, n, from, weight, start, to),
-                    _ => block::<S, 1>(sums, n, from, weight, start, to),
+    let vectors = sums.pixels / S::LANES;
+    if vectors == 0 {
+        return;
+    }
+    for (first, vectors) in blocks(vectors, WIDE) {
+        let p = first * S::LANES;
+        for (k, offsets) in sums.offsets.chunks(sums.block).enumerate() {
+            let taps = Taps {
+                offsets,
+                first: k == 0,
+                to_stride: sums.to_stride,
+            };
+            for (start, n) in blocks(sums.channels, channels_a_tile::<S>()) {
+                // SAFETY: the block lies within what `sums` checked.
+                unsafe {
+                    let to = to.add(start * sums.to_stride + p);
+                    let weight = sums.weight.as_ptr();
+                    let weight = weight.add(start * sums.offsets.len() + k * sums.block * n);
+                    let from = sums.from.as_ptr().add(p);
+                    let start = sums.start.as_ptr().add(start);
+                    match vectors {
+                        3 => block::<S, 3>(&taps, n, from, weight, start, to),
+                        2 => block::<S, 2>(&taps, n, from, weight, start, to),
+                        _ => block::<S, 1>(&taps, n, from, weight, start, to),
+                    }
                 }
             }
         }
-        p += vectors * S::LANES;
     }
+}
+
+/// One block of taps.
+struct Taps<'a> {
+    offsets: &'a [usize],
+    /// Whether it is the first, whose sums take the place of what was there.
+    first: bool,
+    to_stride: usize,
 }
 
 #[inline(always)]
 unsafe fn block<S: Simd, const V: usize>(
-    sums: &Sums<'_>,
+    taps: &Taps<'_>,
     channels: usize,
     from: *const f32,
     weight: *const f32,
@@ -137,22 +156,22 @@ unsafe fn block<S: Simd, const V: usize>(
     // SAFETY: the caller's conditions.
     unsafe {
         match channels {
-            8 => tile::<S, 8, V>(sums, from, weight, start, to),
-            7 => tile::<S, 7, V>(sums, from, weight, start, to),
-            6 => tile::<S, 6, V>(sums, from, weight, start, to),
-            5 => tile::<S, 5, V>(sums, from, weight, start, to),
-            4 => tile::<S, 4, V>(sums, from, weight, start, to),
-            3 => tile::<S, 3, V>(sums, from, weight, start, to),
-            2 => tile::<S, 2, V>(sums, from, weight, start, to),
-            _ => tile::<S, 1, V>(sums, from, weight, start, to),
+            8 => tile::<S, 8, V>(taps, from, weight, start, to),
+            7 => tile::<S, 7, V>(taps, from, weight, start, to),
+            6 => tile::<S, 6, V>(taps, from, weight, start, to),
+            5 => tile::<S, 5, V>(taps, from, weight, start, to),
+            4 => tile::<S, 4, V>(taps, from, weight, start, to),
+            3 => tile::<S, 3, V>(taps, from, weight, start, to),
+            2 => tile::<S, 2, V>(taps, from, weight, start, to),
+            _ => tile::<S, 1, V>(taps, from, weight, start, to),
         }
     }
 }
 
-/// C channels of V vectors of pixels, block after block of taps.
+/// C channels of V vectors of pixels.
 #[inline(always)]
 unsafe fn tile<S: Simd, const C: usize, const V: usize>(
-    job: &Sums<'_>,
+    taps: &Taps<'_>,
     from: *const f32,
     weight: *const f32,
     start: *const f32,
@@ -160,25 +179,16 @@ unsafe fn tile<S: Simd, const C: usize, const V: usize>(
 ) {
     // SAFETY: the caller's conditions.
     unsafe {
-        let first = job.block.min(job.offsets.len());
-        let sums = tile_sums::<S, C, V>(&job.offsets[..first], from, weight);
+        let sums = tile_sums::<S, C, V>(taps.offsets, from, weight);
         for c in 0..C {
-            let start = S::splat(*start.add(c));
             for v in 0..V {
-                let to = to.add(c * job.to_stride + v * S::LANES);
-                S::store(S::add(start, sums[c][v]), to);
+                let to = to.add(c * taps.to_stride + v * S::LANES);
+                let before = match taps.first {
+                    true => S::splat(*start.add(c)),
+                    false => S::load(to),
+                };
+                S::store(S::add(before, sums[c][v]), to);
             }
-        }
-        let mut weight = weight.add(first * C);
-        for offsets in job.offsets[first..].chunks(job.block) {
-            let sums = tile_sums::<S, C, V>(offsets, from, weight);
-            for c in 0..C {
-                for v in 0..V {
-                    let to = to.add(c * job.to_stride + v * S::LANES);
-                    S::store(S::add(S::load(to), sums[c][v]), to);
-                }
-            }
-            weight = weight.add(offsets.len() * C);
         }
     }
 }

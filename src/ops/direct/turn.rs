@@ -3,7 +3,7 @@
 // Indices, so that the compiler unrolls the loops and keeps the arrays in registers.
 #![allow(clippy::needless_range_loop)]
 
-use super::simd::Level;
+use crate::ops::simd::Level;
 
 /// How `channels` fall into vectors: where each begins, and its lanes. The last may be wider than what is
 /// left.

@@ -5,7 +5,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::layout::Layout;
-use super::simd::Level;
+use crate::ops::simd::Level;
 use super::sums::blocks;
 use super::turn::{lane_blocks, turn};
 use super::weights::{Weights, rows_a_tile, weights};

@@ -7,8 +7,8 @@
 #![allow(clippy::needless_range_loop)]
 
 #[cfg(target_arch = "x86_64")]
-use super::simd::{Avx2, Avx512, Sse};
-use super::simd::{Level, Simd};
+use crate::ops::simd::{Avx2, Avx512, Sse};
+use crate::ops::simd::{Level, Simd};
 use super::sums::blocks;
 use crate::size::Size2;
 

@@ -19,7 +19,7 @@ impl Level {
     }
 
     /// All that the processor has, best first.
-    pub(super) fn all() -> Vec<Self> {
+    pub(in crate::ops) fn all() -> Vec<Self> {
         #[cfg(target_arch = "x86_64")]
         {
             let avx2 =
@@ -37,7 +37,7 @@ impl Level {
         Vec::new()
     }
 
-    pub(super) fn lanes(self) -> usize {
+    pub(in crate::ops) fn lanes(self) -> usize {
         match self {
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => 16,
@@ -47,7 +47,7 @@ impl Level {
     }
 
     /// How many vectors the processor holds.
-    pub(super) fn registers(self) -> usize {
+    pub(in crate::ops) fn registers(self) -> usize {
         match self {
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => Avx512::REGISTERS,
@@ -63,7 +63,7 @@ impl Level {
 ///
 /// Each method needs the processor to have the implementor's instructions, and is inlined into a
 /// function that enables them; pointers must be good for `LANES` numbers, at any alignment.
-pub(super) trait Simd {
+pub(in crate::ops) trait Simd {
     const LANES: usize;
     /// How many vectors the processor holds.
     const REGISTERS: usize;
@@ -79,7 +79,7 @@ pub(super) trait Simd {
 }
 
 #[cfg(target_arch = "x86_64")]
-pub(super) use x86::{Avx2, Avx512, Sse};
+pub(in crate::ops) use x86::{Avx2, Avx512, Sse};
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
@@ -90,7 +90,7 @@ mod x86 {
     macro_rules! simd {
         ($name:ident: $Vector:ty, $lanes:literal, $registers:literal,
          $zero:ident, $splat:ident, $load:ident, $store:ident, $add:ident, $mul_add:ident) => {
-            pub(in crate::ops::direct) struct $name;
+            pub(in crate::ops) struct $name;
 
             // SAFETY (all methods): the trait's own conditions.
             impl Simd for $name {
