@@ -5,11 +5,14 @@ mod padding_mode;
 
 use std::fmt;
 
-use candle_core::{Module, Tensor, Var};
+use candle_core::{DType, Module, Tensor, Var};
+
+use super::MaxPool2d;
 
 use crate::error::invalid;
 use crate::ops::conv2d::{Geometry, conv2d};
 use crate::ops::pad2d::pad2d;
+use crate::ops::stack::Block;
 use crate::size::{Padding2, Size2, output_length, span};
 use crate::{Error, Result};
 
@@ -143,6 +146,35 @@ impl Conv2d {
             true => Ok(output),
             false => Ok(output.squeeze(0)?),
         }
+    }
+
+    /// This layer, a pooling and a ReLU as a block of a stack; none where a stack has no such block.
+    pub(super) fn block(
+        &self,
+        channels: usize,
+        input: Size2,
+        pool: Option<&MaxPool2d>,
+    ) -> Option<Block> {
+        let options = &self.options;
+        let zeros = options.padding_mode == PaddingMode::Zeros;
+        let plain = options.stride == Size2::from(1) && options.groups == 1 && zeros;
+        let f32_here = self.weight.dtype() == DType::F32 && self.weight.device().is_cpu();
+        let small = |size: Size2| size.h < 1 << 14 && size.w < 1 << 14;
+        if !plain || !f32_here || self.bias.is_none() || !self.takes(channels, input.h, input.w) {
+            return None;
+        }
+        let geometry = self.geometry(input).ok()?;
+        let block = Block {
+            in_channels: channels,
+            out_channels: options.out_channels,
+            geometry,
+            input,
+            pool: pool.is_some(),
+        };
+        let halves = pool.is_none_or(MaxPool2d::halves);
+        let there = block.output().h > 0 && block.output().w > 0;
+        let sizes = [input, geometry.before, geometry.after];
+        (halves && there && sizes.into_iter().all(small)).then_some(block)
     }
 
     fn takes(&self, c: usize, h: usize, w: usize) -> bool {

@@ -166,6 +166,13 @@ impl MaxPool2dBuilder {
 }
 
 impl MaxPool2d {
+    /// Whether its windows are of 2×2, side by side.
+    pub(super) fn halves(&self) -> bool {
+        let two = Size2::from(2);
+        let plain = self.padding == Size2::from(0) && self.dilation == Size2::from(1);
+        self.kernel_size == two && self.stride == two && plain && !self.ceil_mode
+    }
+
     /// The parameters of a max pooling; the others are set on what it returns.
     pub fn builder(kernel_size: impl Into<Size2>) -> MaxPool2dBuilder {
         MaxPool2dBuilder {

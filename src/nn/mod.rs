@@ -1,6 +1,7 @@
 //! Layers: convolution, max pooling, fully connected; and two networks made of them.
 
 mod conv2d;
+mod features;
 mod init;
 mod linear;
 mod max_pool2d;

@@ -5,9 +5,10 @@ use std::fmt;
 use candle_core::{Tensor, Var};
 use candle_nn::VarBuilder;
 
+use super::features::{Features, Layer};
 use super::{Conv2d, Linear, MaxPool2d, relu, state};
-use crate::Result;
 use crate::state::StateDict;
+use crate::{Error, Result};
 
 /// Whatever turns a batch of images into logits, one for each class, and can be trained.
 ///
@@ -126,9 +127,7 @@ pub trait Network {
 /// ```
 #[derive(Debug, Clone)]
 pub struct Net {
-    conv1: Conv2d,
-    conv2: Conv2d,
-    pool: MaxPool2d,
+    features: Features,
     fc1: Linear,
     fc2: Linear,
 }
@@ -140,10 +139,15 @@ impl Net {
     ///
     /// [`Error::Candle`](crate::Error::Candle) where `vb` has other shapes.
     pub fn new(vb: VarBuilder<'_>) -> Result<Self> {
+        let pool = Some(MaxPool2d::builder(2).build()?);
+        let layer = |channels, out_channels, name| {
+            let conv = Conv2d::builder(channels, out_channels, 5).build(vb.pp(name))?;
+            let pool = pool.clone();
+            Ok::<_, Error>(Layer { conv, pool })
+        };
+        let layers = vec![layer(1, 10, "conv1")?, layer(10, 20, "conv2")?];
         Ok(Self {
-            conv1: Conv2d::builder(1, 10, 5).build(vb.pp("conv1"))?,
-            conv2: Conv2d::builder(10, 20, 5).build(vb.pp("conv2"))?,
-            pool: MaxPool2d::builder(2).build()?,
+            features: Features::new(layers),
             fc1: Linear::builder(320, 50).build(vb.pp("fc1"))?,
             fc2: Linear::builder(50, 10).build(vb.pp("fc2"))?,
         })
@@ -152,32 +156,19 @@ impl Net {
 
 impl Network for Net {
     fn forward(&self, images: &Tensor) -> Result<Tensor> {
-        let x = relu(&self.pool.forward(&self.conv1.forward(images)?)?)?;
-        let x = relu(&self.pool.forward(&self.conv2.forward(&x)?)?)?;
-        let x = relu(&self.fc1.forward(&x.flatten_from(1)?)?)?;
+        let x = self.features.forward(images)?;
+        let x = relu(&self.fc1.forward(&x)?)?;
         self.fc2.forward(&x)
     }
 
     fn named_parameters(&self) -> Vec<(String, Var)> {
-        named([
-            ("conv1", self.conv1.named_parameters()),
-            ("conv2", self.conv2.named_parameters()),
-            ("fc1", self.fc1.named_parameters()),
-            ("fc2", self.fc2.named_parameters()),
-        ])
+        named(&self.features, [&self.fc1, &self.fc2])
     }
 }
 
 impl fmt::Display for Net {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parts: [(&str, &dyn fmt::Display); 5] = [
-            ("conv1", &self.conv1),
-            ("conv2", &self.conv2),
-            ("pool", &self.pool),
-            ("fc1", &self.fc1),
-            ("fc2", &self.fc2),
-        ];
-        write_parts(f, "Net", &parts)
+        write_parts(f, "Net", &self.features, [&self.fc1, &self.fc2])
     }
 }
 
@@ -205,9 +196,7 @@ impl fmt::Display for Net {
 /// ```
 #[derive(Debug, Clone)]
 pub struct LargeNet {
-    conv1: Conv2d,
-    conv2: Conv2d,
-    pool: MaxPool2d,
+    features: Features,
     fc1: Linear,
     fc2: Linear,
 }
@@ -219,10 +208,15 @@ impl LargeNet {
     ///
     /// [`Error::Candle`](crate::Error::Candle) where `vb` has other shapes.
     pub fn new(vb: VarBuilder<'_>) -> Result<Self> {
+        let layer = |channels, out_channels, name, pool| {
+            let conv = Conv2d::builder(channels, out_channels, 3).build(vb.pp(name))?;
+            Ok::<_, Error>(Layer { conv, pool })
+        };
+        // The pooling of what a ReLU let through is the ReLU of what the pooling took.
+        let pool = Some(MaxPool2d::builder(2).build()?);
+        let layers = vec![layer(1, 32, "conv1", None)?, layer(32, 64, "conv2", pool)?];
         Ok(Self {
-            conv1: Conv2d::builder(1, 32, 3).build(vb.pp("conv1"))?,
-            conv2: Conv2d::builder(32, 64, 3).build(vb.pp("conv2"))?,
-            pool: MaxPool2d::builder(2).build()?,
+            features: Features::new(layers),
             fc1: Linear::builder(9216, 128).build(vb.pp("fc1"))?,
             fc2: Linear::builder(128, 10).build(vb.pp("fc2"))?,
         })
@@ -231,54 +225,53 @@ impl LargeNet {
 
 impl Network for LargeNet {
     fn forward(&self, images: &Tensor) -> Result<Tensor> {
-        let x = relu(&self.conv1.forward(images)?)?;
-        let x = relu(&self.conv2.forward(&x)?)?;
-        let x = self.pool.forward(&x)?;
-        let x = relu(&self.fc1.forward(&x.flatten_from(1)?)?)?;
+        let x = self.features.forward(images)?;
+        let x = relu(&self.fc1.forward(&x)?)?;
         self.fc2.forward(&x)
     }
 
     fn named_parameters(&self) -> Vec<(String, Var)> {
-        named([
-            ("conv1", self.conv1.named_parameters()),
-            ("conv2", self.conv2.named_parameters()),
-            ("fc1", self.fc1.named_parameters()),
-            ("fc2", self.fc2.named_parameters()),
-        ])
+        named(&self.features, [&self.fc1, &self.fc2])
     }
 }
 
 impl fmt::Display for LargeNet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parts: [(&str, &dyn fmt::Display); 5] = [
-            ("conv1", &self.conv1),
-            ("conv2", &self.conv2),
-            ("pool", &self.pool),
-            ("fc1", &self.fc1),
-            ("fc2", &self.fc2),
-        ];
-        write_parts(f, "LargeNet", &parts)
+        write_parts(f, "LargeNet", &self.features, [&self.fc1, &self.fc2])
     }
 }
 
-fn named<const N: usize>(layers: [(&str, Vec<(String, Var)>); N]) -> Vec<(String, Var)> {
-    let prefixed = |(layer, parameters): (&str, Vec<(String, Var)>)| {
-        let layer = layer.to_string();
+fn named(features: &Features, linear: [&Linear; 2]) -> Vec<(String, Var)> {
+    let linear = linear.into_iter().zip(1..);
+    let linear = linear.map(|(layer, i)| (format!("fc{i}"), layer.named_parameters()));
+    let layers = features.named_parameters().chain(linear);
+    let prefixed = |(layer, parameters): (String, Vec<(String, Var)>)| {
         let name = move |(name, var)| (format!("{layer}.{name}"), var);
-        parameters.into_iter().map(name).collect::<Vec<_>>()
+        parameters.into_iter().map(name)
     };
-    layers.into_iter().flat_map(prefixed).collect()
+    layers.flat_map(prefixed).collect()
 }
 
-/// As PyTorch prints a module: one layer a line.
+/// As PyTorch prints a module: one layer a line; the pooling once.
 fn write_parts(
     f: &mut fmt::Formatter<'_>,
     name: &str,
-    parts: &[(&str, &dyn fmt::Display)],
+    features: &Features,
+    linear: [&Linear; 2],
 ) -> fmt::Result {
     writeln!(f, "{name}(")?;
-    for (name, layer) in parts {
-        writeln!(f, "  ({name}): {layer}")?;
+    for (layer, i) in features.layers().iter().zip(1..) {
+        writeln!(f, "  (conv{i}): {}", layer.conv)?;
+    }
+    if let Some(pool) = features
+        .layers()
+        .iter()
+        .find_map(|layer| layer.pool.as_ref())
+    {
+        writeln!(f, "  (pool): {pool}")?;
+    }
+    for (layer, i) in linear.into_iter().zip(1..) {
+        writeln!(f, "  (fc{i}): {layer}")?;
     }
     f.write_str(")")
 }

@@ -11,7 +11,7 @@ use crate::Error;
 use crate::size::Size2;
 
 /// All that a convolution is besides its channels; checked by the layer.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Geometry {
     pub(crate) groups: usize,
     pub(crate) kernel: Size2,

@@ -22,4 +22,6 @@ pub(crate) mod relu;
 pub(crate) mod rms_prop;
 pub(crate) mod sgd;
 mod simd;
+mod sparse;
+pub(crate) mod stack;
 pub(crate) mod update;

@@ -1,7 +1,7 @@
 //! Where things lie: padded images and outputs' gradients as long rows.
 
-use crate::ops::simd::Level;
 use crate::ops::conv2d::Problem;
+use crate::ops::simd::Level;
 use crate::size::Size2;
 
 /// Sizes of one group; a plane is one channel of one image.

@@ -7,11 +7,11 @@ use rayon::prelude::*;
 
 use super::columns::Columns;
 use super::layout::Layout;
-use crate::ops::simd::Level;
 use super::sums::{Sums, pack, sums};
 use super::weight_gradient::{Images, weight_gradient};
 use crate::ops::buffer::zeros;
 use crate::ops::conv2d::{Gradients, Problem};
+use crate::ops::simd::Level;
 
 /// How many images one task takes.
 const IMAGES_A_TASK: usize = 4;

@@ -5,11 +5,11 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::layout::Layout;
-use crate::ops::simd::Level;
 use super::sums::blocks;
 use super::turn::{lane_blocks, turn};
 use super::weights::{Weights, rows_a_tile, weights};
 use crate::ops::conv2d::Problem;
+use crate::ops::simd::Level;
 
 /// How many numbers of images and gradients are turned before they are summed: what fits into the second
 /// cache.

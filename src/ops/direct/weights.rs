@@ -6,10 +6,10 @@
 // Indices, so that the compiler unrolls the loops and keeps the arrays in registers.
 #![allow(clippy::needless_range_loop)]
 
+use super::sums::blocks;
 #[cfg(target_arch = "x86_64")]
 use crate::ops::simd::{Avx2, Avx512, Sse};
 use crate::ops::simd::{Level, Simd};
-use super::sums::blocks;
 use crate::size::Size2;
 
 /// Sums over images and their outputs' pixels (y, x), for each kernel row r and column j:

@@ -1,0 +1,196 @@
+//! The convolutional part of a net: convolution, max pooling, ReLU, and again.
+
+use std::fmt;
+use std::sync::Arc;
+
+use candle_core::{DType, Tensor, Var};
+
+use super::{Conv2d, MaxPool2d, relu};
+use crate::Result;
+use crate::ops::stack::{self, Block, Memory, stack};
+use crate::size::Size2;
+
+/// Layers that give what leaves the last of them, flattened. On the CPU in f32 all of it is one operation; its
+/// results and gradients are to the last bit those of the layers one by one.
+#[derive(Clone)]
+pub(super) struct Features {
+    layers: Vec<Layer>,
+    memory: Arc<Memory>,
+}
+
+/// A convolution, a pooling or none, and a ReLU.
+#[derive(Debug, Clone)]
+pub(super) struct Layer {
+    pub(super) conv: Conv2d,
+    pub(super) pool: Option<MaxPool2d>,
+}
+
+impl Features {
+    pub(super) fn new(layers: Vec<Layer>) -> Self {
+        Self {
+            layers,
+            memory: Arc::default(),
+        }
+    }
+
+    pub(super) fn forward(&self, images: &Tensor) -> Result<Tensor> {
+        if let Some(blocks) = self.blocks(images) {
+            let parameters: Option<Vec<_>> = self.layers.iter().map(Layer::parameters).collect();
+            if let Some(parameters) = parameters {
+                return Ok(stack(images, &blocks, &parameters, &self.memory)?);
+            }
+        }
+        let mut x = images.clone();
+        for Layer { conv, pool } in &self.layers {
+            x = conv.forward(&x)?;
+            if let Some(pool) = pool {
+                x = pool.forward(&x)?;
+            }
+            x = relu(&x)?;
+        }
+        Ok(x.flatten_from(1)?)
+    }
+
+    /// The layers for these images, where one operation takes them.
+    fn blocks(&self, images: &Tensor) -> Option<Vec<Block>> {
+        let [n, _, h, w] = *images.dims() else {
+            return None;
+        };
+        let fits = images.device().is_cpu() && images.dtype() == DType::F32;
+        if !fits || n == 0 || !stack::available() {
+            return None;
+        }
+        let mut channels = images.dims()[1];
+        let mut size = Size2 { h, w };
+        let mut blocks = Vec::with_capacity(self.layers.len());
+        for Layer { conv, pool } in &self.layers {
+            let block = conv.block(channels, size, pool.as_ref())?;
+            (channels, size) = (block.out_channels, block.output());
+            blocks.push(block);
+        }
+        Some(blocks)
+    }
+
+    pub(super) fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    /// `conv1`, `conv2`, … with their parameters.
+    pub(super) fn named_parameters(&self) -> impl Iterator<Item = (String, Vec<(String, Var)>)> {
+        let layers = self.layers.iter().zip(1..);
+        layers.map(|(layer, i)| (format!("conv{i}"), layer.conv.named_parameters()))
+    }
+}
+
+impl Layer {
+    fn parameters(&self) -> Option<(&Tensor, &Tensor)> {
+        Some((self.conv.weight(), self.conv.bias()?))
+    }
+}
+
+impl fmt::Debug for Features {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(&self.layers).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::var_builder;
+    use crate::random::manual_seed;
+    use candle_core::Device;
+
+    /// Channels in and out, kernel, padding, dilation and pooling of each layer.
+    type Sizes = (usize, usize, (usize, usize), usize, (usize, usize), bool);
+
+    fn layers(sizes: &[Sizes]) -> Vec<Layer> {
+        let layer = |(i, &(channels, out, kernel, padding, dilation, pool)): (usize, &Sizes)| {
+            let vb = var_builder(DType::F32, &Device::Cpu).pp(format!("conv{i}"));
+            let conv = Conv2d::builder(channels, out, kernel)
+                .padding(padding)
+                .dilation(dilation)
+                .build(vb);
+            let pool = pool.then(|| MaxPool2d::builder(2).build().unwrap());
+            Layer {
+                conv: conv.unwrap(),
+                pool,
+            }
+        };
+        sizes.iter().enumerate().map(layer).collect()
+    }
+
+    /// The output and all gradients, the images' first.
+    fn run(features: &Features, images: &Var, whole: bool) -> Vec<Tensor> {
+        let output = match whole {
+            true => features.forward(images).unwrap(),
+            false => {
+                let x = features
+                    .layers
+                    .iter()
+                    .fold(images.as_tensor().clone(), |x, layer| {
+                        let x = layer.conv.forward(&x).unwrap();
+                        let x = layer
+                            .pool
+                            .as_ref()
+                            .map_or(x.clone(), |pool| pool.forward(&x).unwrap());
+                        relu(&x).unwrap()
+                    });
+                x.flatten_from(1).unwrap()
+            }
+        };
+        let grads = output.sqr().unwrap().sum_all().unwrap().backward().unwrap();
+        let parameters = features.named_parameters().flat_map(|(_, named)| named);
+        let mut all = vec![output, grads.get(images).unwrap().clone()];
+        all.extend(parameters.map(|(_, var)| grads.get(&var).unwrap().clone()));
+        all
+    }
+
+    #[test]
+    fn as_the_layers_one_by_one() {
+        manual_seed(3);
+        let (one, two) = ((1, 1), (2, 1));
+        let small = [
+            (1, 10, (5, 5), 0, one, true),
+            (10, 20, (5, 5), 0, one, true),
+        ];
+        let large = [
+            (1, 32, (3, 3), 0, one, false),
+            (32, 64, (3, 3), 0, one, true),
+        ];
+        let odd = [
+            (3, 17, (3, 2), 1, two, true),
+            (17, 33, (2, 4), 2, (1, 2), false),
+            (33, 5, (1, 1), 0, one, true),
+        ];
+        for (sizes, (h, w)) in [(&small[..], (28, 28)), (&large, (28, 28)), (&odd, (19, 22))] {
+            let features = Features::new(layers(sizes));
+            for n in [1, 2, 5, 11] {
+                let images =
+                    Tensor::randn(0f32, 1f32, (n, sizes[0].0, h, w), &Device::Cpu).unwrap();
+                let images = Var::from_tensor(&images).unwrap();
+                assert!(!stack::available() || features.blocks(&images).is_some());
+                let (found, expected) = (
+                    run(&features, &images, true),
+                    run(&features, &images, false),
+                );
+                for (i, (found, expected)) in found.iter().zip(&expected).enumerate() {
+                    let values =
+                        |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+                    let (found, expected) = (values(found), values(expected));
+                    let wrong = (0..found.len())
+                        .filter(|&i| found[i] != expected[i])
+                        .count();
+                    assert_eq!(
+                        wrong,
+                        0,
+                        "{n} images, {sizes:?}: tensor {i} differs in {wrong} of {}, e.g. {:?} {:?}",
+                        found.len(),
+                        &found[..4],
+                        &expected[..4]
+                    );
+                }
+            }
+        }
+    }
+}

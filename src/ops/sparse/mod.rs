@@ -1,0 +1,11 @@
+//! The gradients of a convolution whose outputs' gradients are mostly zeros, as after a max pooling, which
+//! lets one gradient of its window through, and a ReLU, which stops those of what is off.
+//!
+//! The gradients that are not zero are listed, and only those are multiplied: the sums are those of
+//! [`direct`](super::direct), in its order, without the products with zero.
+
+mod inputs;
+mod weights;
+
+pub(super) use inputs::{Flow, Inputs};
+pub(super) use weights::{Entry, Windows};

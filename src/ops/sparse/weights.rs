@@ -1,0 +1,207 @@
+//! The gradient of the weights: for each output's gradient, its window of the input, weighted with it.
+#![allow(unsafe_code)]
+// Indices, so that the compiler unrolls the loops and keeps the arrays in registers.
+#![allow(clippy::needless_range_loop)]
+
+#[cfg(target_arch = "x86_64")]
+use crate::ops::simd::{Avx2, Avx512};
+use crate::ops::simd::{Level, Simd};
+use crate::size::Size2;
+
+/// The gradient of one output, and the place of its window's first pixel.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::ops) struct Entry {
+    pub(in crate::ops) value: f32,
+    pub(in crate::ops) at: u32,
+}
+
+/// The windows of a convolution on images whose pixels hold their channels side by side.
+///
+/// A window is cut into segments of a vector each, from which all of a row of the kernel is taken at once:
+/// its columns lie side by side. So a segment may hold more than belongs to the window; that is dropped.
+pub(in crate::ops) struct Windows {
+    level: Level,
+    channels: usize,
+    kernel: Size2,
+    /// Where each segment begins.
+    offsets: Vec<usize>,
+    /// Where the weights (in, rows, columns) are found in the segments.
+    places: Vec<usize>,
+}
+
+impl Windows {
+    /// `width`: pixels of a row.
+    pub(in crate::ops) fn new(
+        level: Level,
+        channels: usize,
+        kernel: Size2,
+        dilation: Size2,
+        width: usize,
+    ) -> Self {
+        let lanes = level.lanes();
+        // Columns that lie side by side, or each by itself.
+        let (pieces, length) = match dilation.w {
+            1 => (1, kernel.w * channels),
+            _ => (kernel.w, channels),
+        };
+        let vectors = length.div_ceil(lanes);
+        let mut offsets = Vec::with_capacity(kernel.h * pieces * vectors);
+        for i in 0..kernel.h {
+            for piece in 0..pieces {
+                let start = (i * dilation.h * width + piece * dilation.w) * channels;
+                offsets.extend((0..vectors).map(|v| start + v * lanes));
+            }
+        }
+        let mut places = Vec::with_capacity(channels * kernel.h * kernel.w);
+        for c in 0..channels {
+            for i in 0..kernel.h {
+                for j in 0..kernel.w {
+                    let (piece, column) = if pieces == 1 { (0, j) } else { (j, 0) };
+                    let segments = (i * pieces + piece) * vectors;
+                    places.push(segments * lanes + column * channels + c);
+                }
+            }
+        }
+        Self {
+            level,
+            channels,
+            kernel,
+            offsets,
+            places,
+        }
+    }
+
+    /// How many numbers the sums of one output channel take: the segments, and one vector for the bias.
+    pub(in crate::ops) fn sums(&self) -> usize {
+        (self.offsets.len() + 1) * self.level.lanes()
+    }
+
+    /// How many numbers there must be after the images.
+    pub(in crate::ops) fn beyond(&self) -> usize {
+        self.level.lanes()
+    }
+
+    /// Adds the entries of one output channel to its `sums`, one after another.
+    pub(in crate::ops) fn add(&self, entries: &[Entry], from: &[f32], sums: &mut [f32]) {
+        let Some(last) = entries.iter().map(|entry| entry.at).max() else {
+            return;
+        };
+        let reach = self
+            .offsets
+            .iter()
+            .max()
+            .map_or(0, |last| last + self.level.lanes());
+        assert!(last as usize * self.channels + reach <= from.len());
+        assert!(sums.len() >= self.sums());
+        let (from, to) = (from.as_ptr(), sums.as_mut_ptr());
+        // SAFETY: the level was detected on this processor; the assertions hold that all that is read
+        // and written lies within the slices.
+        unsafe {
+            match self.level {
+                #[cfg(target_arch = "x86_64")]
+                Level::Avx512 => add_avx512(self, entries, from, to),
+                #[cfg(target_arch = "x86_64")]
+                Level::Avx2 => add_avx2(self, entries, from, to),
+            }
+        }
+    }
+
+    /// The weights' sums (in, rows, columns) out of the segments.
+    pub(in crate::ops) fn weights<'a>(&'a self, sums: &'a [f32]) -> impl Iterator<Item = f32> + 'a {
+        self.places.iter().map(|&place| sums[place])
+    }
+
+    /// The bias's sum.
+    pub(in crate::ops) fn bias(&self, sums: &[f32]) -> f32 {
+        sums[self.offsets.len() * self.level.lanes()]
+    }
+
+    /// The same, and begins it anew.
+    pub(in crate::ops) fn take_bias(&self, sums: &mut [f32]) -> f32 {
+        let bias = self.bias(sums);
+        sums[self.offsets.len() * self.level.lanes()..].fill(0.0);
+        bias
+    }
+
+    /// How many weights one output channel has.
+    pub(in crate::ops) fn taps(&self) -> usize {
+        self.channels * self.kernel.h * self.kernel.w
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+unsafe fn add_avx512(windows: &Windows, entries: &[Entry], from: *const f32, to: *mut f32) {
+    // SAFETY: the caller's conditions.
+    unsafe { all::<Avx512, 24>(windows, entries, from, to) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn add_avx2(windows: &Windows, entries: &[Entry], from: *const f32, to: *mut f32) {
+    // SAFETY: the caller's conditions.
+    unsafe { all::<Avx2, 12>(windows, entries, from, to) }
+}
+
+/// At most `MOST` segments at once, so that their sums stay in registers.
+#[inline(always)]
+unsafe fn all<S: Simd, const MOST: usize>(
+    windows: &Windows,
+    entries: &[Entry],
+    from: *const f32,
+    to: *mut f32,
+) {
+    let segments = windows.offsets.len();
+    let bias = segments * S::LANES;
+    // SAFETY: the caller's conditions.
+    unsafe {
+        let mut sum = S::load(to.add(bias));
+        for entry in entries {
+            sum = S::add(sum, S::splat(entry.value));
+        }
+        S::store(sum, to.add(bias));
+        let passes = segments.div_ceil(MOST).max(1);
+        for pass in 0..passes {
+            let (start, end) = (pass * segments / passes, (pass + 1) * segments / passes);
+            let offsets = &windows.offsets[start..end];
+            let to = to.add(start * S::LANES);
+            let job = (windows.channels, offsets, entries);
+            macro_rules! of {
+                ($($n:literal)*) => {
+                    match offsets.len() {
+                        $($n if $n <= MOST => tile::<S, $n>(job, from, to),)*
+                        _ => {}
+                    }
+                };
+            }
+            of!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24);
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn tile<S: Simd, const N: usize>(
+    (channels, offsets, entries): (usize, &[usize], &[Entry]),
+    from: *const f32,
+    to: *mut f32,
+) {
+    // SAFETY: the caller's conditions.
+    unsafe {
+        let mut sums = [S::zero(); N];
+        let mut starts = [from; N];
+        for n in 0..N {
+            sums[n] = S::load(to.add(n * S::LANES));
+            starts[n] = from.add(offsets[n]);
+        }
+        for entry in entries {
+            let value = S::splat(entry.value);
+            let at = entry.at as usize * channels;
+            for n in 0..N {
+                sums[n] = S::mul_add(value, S::load(starts[n].add(at)), sums[n]);
+            }
+        }
+        for n in 0..N {
+            S::store(sums[n], to.add(n * S::LANES));
+        }
+    }
+}
