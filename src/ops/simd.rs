@@ -26,7 +26,9 @@ impl Level {
                 std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma");
             let avx512 = avx2
                 && std::is_x86_feature_detected!("avx512f")
-                && std::is_x86_feature_detected!("avx512vl");
+                && std::is_x86_feature_detected!("avx512vl")
+                && std::is_x86_feature_detected!("avx512bw")
+                && std::is_x86_feature_detected!("popcnt");
             let levels = [(avx512, Self::Avx512), (avx2, Self::Avx2)];
             levels
                 .into_iter()

@@ -115,7 +115,7 @@ impl Columns {
                         Some(y) => {
                             to[..left].fill(0.0);
                             let row = &image[y * self.input.w + from..][..n];
-                            to[left..left + n].copy_from_slice(row);
+                            copy_row(row, &mut to[left..left + n]);
                             to[left + n..].fill(0.0);
                         }
                         None => to.fill(0.0),
@@ -123,5 +123,18 @@ impl Columns {
                 }
             }
         }
+    }
+}
+
+/// Rows are short: a call for each would take longer than the copy.
+#[inline(always)]
+fn copy_row(row: &[f32], to: &mut [f32]) {
+    let (eights, rest) = row.as_chunks::<8>();
+    let (to_eights, to_rest) = to.as_chunks_mut::<8>();
+    for (to, eight) in to_eights.iter_mut().zip(eights) {
+        *to = *eight;
+    }
+    for (to, value) in to_rest.iter_mut().zip(rest) {
+        *to = *value;
     }
 }

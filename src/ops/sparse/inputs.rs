@@ -5,17 +5,61 @@
 
 use std::ops::Range;
 
+use super::list::{List, Plane};
 #[cfg(target_arch = "x86_64")]
 use crate::ops::simd::{Avx2, Avx512};
 use crate::ops::simd::{Level, Simd};
 use crate::size::Size2;
 
-/// The gradient of one output: which channel of its block it has, and the place of its window's first pixel.
-#[derive(Debug, Clone, Copy, Default)]
-pub(in crate::ops) struct Flow {
-    pub(in crate::ops) value: f32,
-    pub(in crate::ops) channel: u32,
-    pub(in crate::ops) at: u32,
+/// Outputs' gradients of one image that are not zero, for one block of output channels.
+///
+/// They are sorted by row and channel, or, where [`Inputs::by_row`] is false, by channel and row.
+#[derive(Debug, Default)]
+pub(in crate::ops) struct Flows {
+    list: List,
+    /// Which channel of the block each is of.
+    channels: Vec<u32>,
+    /// Where those of each row begin, and where the last end; all are one row where they are not by row.
+    rows: Vec<usize>,
+}
+
+impl Flows {
+    /// Those of one image for one block; `plane` gives an output channel.
+    fn find<'a>(
+        &mut self,
+        inputs: &Inputs,
+        block: Range<usize>,
+        plane: impl Fn(usize) -> Plane<'a>,
+    ) {
+        let Size2 { h, w } = plane(block.start).size;
+        self.list.clear(block.len() * h * w, w);
+        self.channels.resize(self.list.room(), 0);
+        self.rows.clear();
+        let rows = plane(block.start).rows();
+        let push = |flows: &mut Self, y: usize, channel: usize| {
+            let first = (y * inputs.padded.w) as u32;
+            let before = flows.list.len();
+            flows
+                .list
+                .push_row(inputs.level, plane(block.start + channel), y, first);
+            // Whole vectors, as the list itself: only the first may count.
+            for own in flows.channels[before..][..w.next_multiple_of(16)].chunks_exact_mut(16) {
+                own.fill(channel as u32);
+            }
+        };
+        if inputs.by_row() {
+            for y in 0..rows {
+                self.rows.push(self.list.len());
+                (0..block.len()).for_each(|channel| push(self, y, channel));
+            }
+        } else {
+            self.rows.push(0);
+            for channel in 0..block.len() {
+                (0..rows).for_each(|y| push(self, y, channel));
+            }
+        }
+        self.rows.push(self.list.len());
+    }
 }
 
 /// How many output channels are summed by themselves before they are added: PyTorch's order.
@@ -113,17 +157,27 @@ impl Inputs {
         (part * self.pixels() + c - part, lanes)
     }
 
+    /// Whether the gradient is computed strip by strip, and so takes its flows sorted by row: where it does
+    /// not stay in the nearest cache.
+    fn by_row(&self) -> bool {
+        self.pixels() * self.lanes().min(MOST * self.level.lanes()) > NEAR
+    }
+
     /// The gradient of one image: part after part of its channels, pixel after pixel of the padded image.
     ///
-    /// `flows`: those of each block, sorted by the output's row, then by its channel; `rows[y]..rows[y + 1]`
-    /// are those of row y. `scratch` is as long as `to`.
-    pub(in crate::ops) fn run(
+    /// `plane` gives what flows into an output channel; `flows` and `scratch` are kept for the next image.
+    pub(in crate::ops) fn run<'a>(
         &self,
-        flows: &[(Vec<Flow>, Vec<usize>)],
+        plane: impl Fn(usize) -> Plane<'a>,
+        flows: &mut Vec<Flows>,
+        scratch: &mut Vec<f32>,
         to: &mut [f32],
-        scratch: &mut [f32],
     ) {
-        self.check(flows);
+        flows.resize_with(self.blocks().count(), Flows::default);
+        for (block, flows) in self.blocks().zip(&mut *flows) {
+            flows.find(self, block.clone(), &plane);
+            self.check(block.len(), flows);
+        }
         let (width, height) = (self.padded.w, self.padded.h);
         let window = self.kernel.h * self.kernel.w;
         let mut weight = self.weight.as_slice();
@@ -133,22 +187,23 @@ impl Inputs {
             let lanes = part.len();
             let plane;
             (plane, to) = to.split_at_mut(self.pixels() * lanes);
-            let strip = (NEAR / (width * lanes)).clamp(1, height);
-            for (b, block) in self.blocks().enumerate() {
-                let block_weight;
-                (block_weight, weight) = weight.split_at(window * block.len() * lanes);
-                let (flows, rows) = &flows[b];
-                for first in (0..height).step_by(strip) {
-                    let end = height.min(first + strip);
-                    let place = first * width * lanes..end * width * lanes;
+            let rows = match self.by_row() {
+                true => (NEAR / (width * lanes)).clamp(1, height),
+                false => height,
+            };
+            for (b, (block, flows)) in self.blocks().zip(&*flows).enumerate() {
+                let own;
+                (own, weight) = weight.split_at(window * block.len() * lanes);
+                for first in (0..height).step_by(rows) {
+                    let strip = first..height.min(first + rows);
+                    let place = first * width * lanes..strip.end * width * lanes;
                     if b == 0 {
-                        let to = &mut plane[place];
-                        self.strip(flows, rows, block_weight, lanes, first..end, to);
+                        self.strip(flows, own, lanes, strip, &mut plane[place]);
                     } else {
-                        let sums = &mut scratch[..place.len()];
-                        sums.fill(0.0);
-                        self.strip(flows, rows, block_weight, lanes, first..end, sums);
-                        for (to, sum) in plane[place].iter_mut().zip(sums) {
+                        scratch.clear();
+                        scratch.resize(place.len(), 0.0);
+                        self.strip(flows, own, lanes, strip, scratch);
+                        for (to, sum) in plane[place].iter_mut().zip(&*scratch) {
                             *to += *sum;
                         }
                     }
@@ -157,73 +212,81 @@ impl Inputs {
         }
     }
 
-    /// That each flow is one of the row that lists it, and of a channel that its block has.
-    fn check(&self, flows: &[(Vec<Flow>, Vec<usize>)]) {
+    /// That each flow lies in its row, with its window, and is of a channel that the block has.
+    fn check(&self, block: usize, flows: &Flows) {
         let down = (self.kernel.h - 1) * self.dilation.h;
         let right = (self.kernel.w - 1) * self.dilation.w;
-        assert!(flows.len() == self.out_channels.div_ceil(BLOCK));
-        for (block, (flows, rows)) in self.blocks().zip(flows) {
-            assert!(!rows.is_empty() && rows.len() - 1 + down <= self.padded.h);
-            for (y, ends) in rows.windows(2).enumerate() {
-                let row = y * self.padded.w..(y + 1) * self.padded.w - right;
-                let there = |flow: &Flow| {
-                    row.contains(&(flow.at as usize)) & ((flow.channel as usize) < block.len())
-                };
-                assert!(flows[ends[0]..ends[1]].iter().all(there));
-            }
+        let width = self.padded.w;
+        let (at, channels) = (&flows.list.at, &flows.channels);
+        let rows = match self.by_row() {
+            true => 1,
+            false => self.padded.h - down,
+        };
+        assert!(flows.rows.len() <= self.padded.h - down + 1);
+        for (y, ends) in flows.rows.windows(2).enumerate() {
+            // The last pixel whose window lies within the image.
+            let row = y * width..(y + rows) * width - right;
+            let there = |at: &u32| row.contains(&(*at as usize));
+            assert!(at[ends[0]..ends[1]].iter().all(there));
+            let there = |channel: &u32| (*channel as usize) < block;
+            assert!(channels[ends[0]..ends[1]].iter().all(there));
         }
     }
 
     /// Some rows of the input: tap after tap, the outputs' rows from which it takes.
     fn strip(
         &self,
-        flows: &[Flow],
-        rows: &[usize],
+        flows: &Flows,
         weight: &[f32],
         lanes: usize,
         strip: Range<usize>,
         to: &mut [f32],
     ) {
         let width = self.padded.w;
-        let out_rows = rows.len() - 1;
+        let rows = &flows.rows;
         let each_tap = weight.len() / (self.kernel.h * self.kernel.w);
         for (tap, weight) in weight.chunks_exact(each_tap).enumerate() {
             let (i, j) = (tap / self.kernel.w, tap % self.kernel.w);
             let (down, right) = (i * self.dilation.h, j * self.dilation.w);
-            let from = strip.start.saturating_sub(down).min(out_rows);
-            let end = strip.end.saturating_sub(down).min(out_rows);
-            let flows = &flows[rows[from]..rows[end]];
-            if flows.is_empty() {
-                continue;
-            }
+            let range = match self.by_row() {
+                true => {
+                    let row = |y: usize| rows[y.saturating_sub(down).min(rows.len() - 1)];
+                    row(strip.start)..row(strip.end)
+                }
+                false => 0..flows.list.len(),
+            };
             // Pixel 0 of the outputs reads this pixel through the tap, seen from the strip's first.
             let shift = (down * width + right) as isize - (strip.start * width) as isize;
-            self.scatter(flows, weight, lanes, shift, to);
+            let job = Scatter {
+                values: &flows.list.values[range.clone()],
+                channels: &flows.channels[range.clone()],
+                at: &flows.list.at[range],
+                weight: weight.as_ptr(),
+                shift,
+            };
+            self.scatter(&job, lanes, to);
         }
     }
 
-    fn scatter(&self, flows: &[Flow], weight: &[f32], lanes: usize, shift: isize, to: &mut [f32]) {
-        let job = Scatter {
-            flows,
-            weight: weight.as_ptr(),
-            shift,
-        };
+    fn scatter(&self, job: &Scatter<'_>, lanes: usize, to: &mut [f32]) {
         let to = to.as_mut_ptr();
         // SAFETY: the level was detected on this processor; `check` holds that each flow lies in its row,
         // so with the tap's shift in the strip, and has one of the block's channels.
         unsafe {
             match self.level {
                 #[cfg(target_arch = "x86_64")]
-                Level::Avx512 => scatter_avx512(&job, lanes, to),
+                Level::Avx512 => scatter_avx512(job, lanes, to),
                 #[cfg(target_arch = "x86_64")]
-                Level::Avx2 => scatter_avx2(&job, lanes, to),
+                Level::Avx2 => scatter_avx2(job, lanes, to),
             }
         }
     }
 }
 
 struct Scatter<'a> {
-    flows: &'a [Flow],
+    values: &'a [f32],
+    channels: &'a [u32],
+    at: &'a [u32],
     weight: *const f32,
     shift: isize,
 }
@@ -259,10 +322,10 @@ unsafe fn scatter<S: Simd>(job: &Scatter<'_>, lanes: usize, to: *mut f32) {
 unsafe fn scatter_vectors<S: Simd, const V: usize>(job: &Scatter<'_>, to: *mut f32) {
     // SAFETY: the caller's conditions.
     unsafe {
-        for flow in job.flows {
-            let value = S::splat(flow.value);
-            let weight = job.weight.add(flow.channel as usize * V * S::LANES);
-            let to = to.offset((flow.at as isize + job.shift) * (V * S::LANES) as isize);
+        for ((&value, &channel), &at) in job.values.iter().zip(job.channels).zip(job.at) {
+            let value = S::splat(value);
+            let weight = job.weight.add(channel as usize * V * S::LANES);
+            let to = to.offset((at as isize + job.shift) * (V * S::LANES) as isize);
             for v in 0..V {
                 let weight = S::load(weight.add(v * S::LANES));
                 let to = to.add(v * S::LANES);

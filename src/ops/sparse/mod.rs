@@ -5,7 +5,9 @@
 //! [`direct`](super::direct), in its order, without the products with zero.
 
 mod inputs;
+mod list;
 mod weights;
 
-pub(super) use inputs::{Flow, Inputs};
-pub(super) use weights::{Entry, Windows};
+pub(super) use inputs::{Flows, Inputs};
+pub(super) use list::{List, Plane};
+pub(super) use weights::Windows;

@@ -8,13 +8,6 @@ use crate::ops::simd::{Avx2, Avx512};
 use crate::ops::simd::{Level, Simd};
 use crate::size::Size2;
 
-/// The gradient of one output, and the place of its window's first pixel.
-#[derive(Debug, Clone, Copy, Default)]
-pub(in crate::ops) struct Entry {
-    pub(in crate::ops) value: f32,
-    pub(in crate::ops) at: u32,
-}
-
 /// The windows of a convolution on images whose pixels hold their channels side by side.
 ///
 /// A window is cut into segments of a vector each, from which all of a row of the kernel is taken at once:
@@ -81,10 +74,15 @@ impl Windows {
         self.level.lanes()
     }
 
-    /// Adds the entries of one output channel to its `sums`, one after another.
-    pub(in crate::ops) fn add(&self, entries: &[Entry], from: &[f32], sums: &mut [f32]) {
-        let Some(last) = entries.iter().map(|entry| entry.at).max() else {
+    /// Adds gradients of one output channel to its `sums`, one after another; `at` are the places of their
+    /// windows' first pixels.
+    pub(in crate::ops) fn add(&self, values: &[f32], at: &[u32], from: &[f32], sums: &mut [f32]) {
+        let Some(&last) = at.iter().max() else {
             return;
+        };
+        let entries = Entries {
+            values: &values[..at.len()],
+            at,
         };
         let reach = self
             .offsets
@@ -99,9 +97,9 @@ impl Windows {
         unsafe {
             match self.level {
                 #[cfg(target_arch = "x86_64")]
-                Level::Avx512 => add_avx512(self, entries, from, to),
+                Level::Avx512 => add_avx512(self, &entries, from, to),
                 #[cfg(target_arch = "x86_64")]
-                Level::Avx2 => add_avx2(self, entries, from, to),
+                Level::Avx2 => add_avx2(self, &entries, from, to),
             }
         }
     }
@@ -129,16 +127,21 @@ impl Windows {
     }
 }
 
+struct Entries<'a> {
+    values: &'a [f32],
+    at: &'a [u32],
+}
+
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
-unsafe fn add_avx512(windows: &Windows, entries: &[Entry], from: *const f32, to: *mut f32) {
+unsafe fn add_avx512(windows: &Windows, entries: &Entries<'_>, from: *const f32, to: *mut f32) {
     // SAFETY: the caller's conditions.
     unsafe { all::<Avx512, 24>(windows, entries, from, to) }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn add_avx2(windows: &Windows, entries: &[Entry], from: *const f32, to: *mut f32) {
+unsafe fn add_avx2(windows: &Windows, entries: &Entries<'_>, from: *const f32, to: *mut f32) {
     // SAFETY: the caller's conditions.
     unsafe { all::<Avx2, 12>(windows, entries, from, to) }
 }
@@ -147,7 +150,7 @@ unsafe fn add_avx2(windows: &Windows, entries: &[Entry], from: *const f32, to: *
 #[inline(always)]
 unsafe fn all<S: Simd, const MOST: usize>(
     windows: &Windows,
-    entries: &[Entry],
+    entries: &Entries<'_>,
     from: *const f32,
     to: *mut f32,
 ) {
@@ -156,8 +159,8 @@ unsafe fn all<S: Simd, const MOST: usize>(
     // SAFETY: the caller's conditions.
     unsafe {
         let mut sum = S::load(to.add(bias));
-        for entry in entries {
-            sum = S::add(sum, S::splat(entry.value));
+        for &value in entries.values {
+            sum = S::add(sum, S::splat(value));
         }
         S::store(sum, to.add(bias));
         let passes = segments.div_ceil(MOST).max(1);
@@ -181,7 +184,7 @@ unsafe fn all<S: Simd, const MOST: usize>(
 
 #[inline(always)]
 unsafe fn tile<S: Simd, const N: usize>(
-    (channels, offsets, entries): (usize, &[usize], &[Entry]),
+    (channels, offsets, entries): (usize, &[usize], &Entries<'_>),
     from: *const f32,
     to: *mut f32,
 ) {
@@ -193,9 +196,9 @@ unsafe fn tile<S: Simd, const N: usize>(
             sums[n] = S::load(to.add(n * S::LANES));
             starts[n] = from.add(offsets[n]);
         }
-        for entry in entries {
-            let value = S::splat(entry.value);
-            let at = entry.at as usize * channels;
+        for (&value, &at) in entries.values.iter().zip(entries.at) {
+            let value = S::splat(value);
+            let at = at as usize * channels;
             for n in 0..N {
                 sums[n] = S::mul_add(value, S::load(starts[n].add(at)), sums[n]);
             }

@@ -4,7 +4,8 @@ use std::cell::RefCell;
 
 use super::plan::{Block, Plan, Planned};
 use super::pool::{only_relu, pool_relu};
-use crate::ops::sparse::{Entry, Flow, Inputs};
+use crate::ops::simd::Level;
+use crate::ops::sparse::{Flows, Inputs, List, Plane};
 use crate::size::Size2;
 
 /// What is kept of some images between forward and backward, and what backward makes of it.
@@ -23,17 +24,19 @@ pub(super) struct Kept {
     which: Vec<u8>,
     /// The block's input with its padding, a pixel's channels side by side.
     pub(super) from: Vec<f32>,
-    /// The outputs' gradients without the zeros, channel after channel; of each channel in the order of the
+    /// The outputs' gradients that are not zero, channel after channel; of each channel in the order of the
     /// images and their pixels.
-    pub(super) entries: Vec<Entry>,
+    list: List,
     /// Where those of each channel end.
-    pub(super) ends: Vec<usize>,
+    ends: Vec<usize>,
 }
 
 impl Kept {
-    pub(super) fn entries_of(&self, channel: usize) -> &[Entry] {
+    /// The gradients of one channel, and the places of their windows in [`from`](Self::from).
+    pub(super) fn gradients(&self, channel: usize) -> (&[f32], &[u32]) {
         let start = channel.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.entries[start..self.ends[channel]]
+        let own = start..self.ends[channel];
+        (&self.list.values[own.clone()], &self.list.at[own])
     }
 }
 
@@ -46,12 +49,14 @@ pub(super) struct Weights<'a> {
 #[derive(Default)]
 struct Scratch {
     forward: Vec<f32>,
-    /// The gradients of a block's input, one image after another.
+    /// The gradient of one image, a pixel's channels side by side.
     gradient: Vec<f32>,
-    /// Of the block above.
+    /// The gradients of a block's inputs, image after image, channel after channel.
+    planes: Vec<f32>,
+    /// Those of the block above.
     above: Vec<f32>,
     sums: Vec<f32>,
-    flows: Vec<(Vec<Flow>, Vec<usize>)>,
+    flows: Vec<Flows>,
 }
 
 thread_local! {
@@ -63,13 +68,6 @@ fn grow<T: Copy + Default>(buffer: &mut Vec<T>, n: usize) {
     if buffer.len() < n {
         buffer.resize(n, T::default());
     }
-}
-
-/// Gradients of a block's outputs: where each channel begins, and how far the next row and pixel are.
-struct Gradients<'a> {
-    values: &'a [f32],
-    image: usize,
-    channel: &'a dyn Fn(usize) -> (usize, usize, usize),
 }
 
 impl Chunk {
@@ -129,76 +127,39 @@ impl Chunk {
     ) {
         SCRATCH.with_borrow_mut(|scratch| {
             let last = plan.blocks.len() - 1;
+            let n = self.images;
+            let mut grad_images = grad_images;
             for (k, planned) in plan.blocks.iter().enumerate().rev() {
-                std::mem::swap(&mut scratch.above, &mut scratch.gradient);
+                std::mem::swap(&mut scratch.above, &mut scratch.planes);
                 let block = &planned.block;
                 let (before, rest) = self.blocks.split_at_mut(k);
                 let kept = &mut rest[0];
                 let images = before.last().map_or(images, |before| &before.output);
-                planned.turn(&images[..self.images * block.in_numbers()], &mut kept.from);
-                let Size2 { h, w } = block.output();
-                let plain = |channel| (channel * h * w, w, 1);
-                let above = inputs.get(k + 1).and_then(Option::as_ref);
-                let padding = plan.blocks.get(k + 1).map(|above| {
-                    let before = above.block.geometry.before;
-                    (
-                        before.h * above.block.padded().w + before.w,
-                        above.block.padded().w,
-                    )
-                });
-                let padded = |channel| match (above, padding) {
-                    (Some(above), Some((first, width))) => {
-                        let (start, pixel) = above.place(channel);
-                        (start + first * pixel, width * pixel, pixel)
-                    }
-                    _ => plain(channel),
-                };
-                let (grads, outputs) = match k == last {
-                    true => (
-                        Gradients {
-                            values: grad,
-                            image: block.out_numbers(),
-                            channel: &plain,
-                        },
-                        output,
-                    ),
-                    false => (
-                        Gradients {
-                            values: &scratch.above,
-                            image: above.map_or(0, Inputs::len),
-                            channel: &padded,
-                        },
-                        kept.output.as_slice(),
-                    ),
-                };
+                planned.turn(&images[..n * block.in_numbers()], &mut kept.from);
                 let alive = Alive {
                     block,
-                    images: self.images,
-                    outputs,
+                    outputs: if k == last { output } else { &kept.output },
+                    grads: if k == last { grad } else { &scratch.above },
                     which: &kept.which,
-                    grads,
                 };
-                alive.list(&mut kept.entries, &mut kept.ends);
-                if let Some(inputs) = &inputs[k] {
-                    let n = inputs.len();
-                    grow(&mut scratch.gradient, n * self.images);
-                    grow(&mut scratch.sums, n);
-                    for (i, to) in scratch
-                        .gradient
-                        .chunks_exact_mut(n)
-                        .take(self.images)
-                        .enumerate()
-                    {
-                        alive.flows(i, inputs, &mut scratch.flows);
-                        inputs.run(&scratch.flows, to, &mut scratch.sums);
+                alive.list(plan.level, n, &mut kept.list, &mut kept.ends);
+                let Some(inputs) = &inputs[k] else {
+                    continue;
+                };
+                let to = match (k, grad_images.take()) {
+                    (0, Some(to)) => to,
+                    (_, wanted) => {
+                        grad_images = wanted;
+                        grow(&mut scratch.planes, n * block.in_numbers());
+                        &mut scratch.planes
                     }
-                }
-            }
-            if let (Some(to), Some(inputs)) = (grad_images, &inputs[0]) {
-                let block = &plan.blocks[0].block;
-                let to = to.chunks_exact_mut(block.in_numbers());
-                for (from, to) in scratch.gradient.chunks_exact(inputs.len()).zip(to) {
-                    block.crop(inputs, from, to);
+                };
+                grow(&mut scratch.gradient, inputs.len());
+                for (i, to) in to.chunks_exact_mut(block.in_numbers()).take(n).enumerate() {
+                    let gradient = &mut scratch.gradient[..inputs.len()];
+                    let plane = |channel| alive.plane(i, channel);
+                    inputs.run(plane, &mut scratch.flows, &mut scratch.sums, gradient);
+                    block.crop(inputs, gradient, to);
                 }
             }
         });
@@ -285,89 +246,47 @@ impl Block {
     }
 }
 
-/// The outputs of some images that the ReLU let through, and their gradients.
+/// What leaves a block, image after image, and its gradients.
 struct Alive<'a> {
     block: &'a Block,
-    images: usize,
     outputs: &'a [f32],
+    grads: &'a [f32],
     which: &'a [u8],
-    grads: Gradients<'a>,
 }
 
 impl Alive<'_> {
-    /// Channel after channel, with `at` counted through the padded images.
-    fn list(&self, entries: &mut Vec<Entry>, ends: &mut Vec<usize>) {
-        let padded = self.block.padded();
-        let numbers = self.block.out_numbers();
-        // One more: the place after the last is written before it is known whether it counts.
-        grow(entries, self.images * numbers + 1);
-        ends.clear();
-        let mut n = 0;
-        for channel in 0..self.block.out_channels {
-            for image in 0..self.images {
-                let first = image * padded.h * padded.w;
-                for y in 0..self.block.geometry.output.h {
-                    self.row(image, channel, y, |value, x, there| {
-                        let at = (first + y * padded.w + x) as u32;
-                        entries[n] = Entry { value, at };
-                        n += usize::from(there);
-                    });
-                }
-            }
-            ends.push(n);
-        }
-    }
-
-    /// Of one image: for each block of channels row after row, channel after channel.
-    fn flows(&self, image: usize, inputs: &Inputs, to: &mut Vec<(Vec<Flow>, Vec<usize>)>) {
-        let width = self.block.padded().w;
-        let pixels = self.block.out_numbers() / self.block.out_channels;
-        to.resize_with(inputs.blocks().count(), Default::default);
-        for (block, (flows, rows)) in inputs.blocks().zip(to) {
-            grow(flows, block.len() * pixels + 1);
-            rows.clear();
-            let mut n = 0;
-            for y in 0..self.block.geometry.output.h {
-                rows.push(n);
-                for (channel, o) in (0u32..).zip(block.clone()) {
-                    self.row(image, o, y, |value, x, there| {
-                        flows[n] = Flow {
-                            value,
-                            channel,
-                            at: (y * width + x) as u32,
-                        };
-                        n += usize::from(there);
-                    });
-                }
-            }
-            rows.push(n);
-        }
-    }
-
-    /// Calls `each` with the gradient, the column and whether there is one, of row `y` of the convolution's
-    /// output, without a branch: which are there is as good as random.
-    #[inline(always)]
-    fn row(&self, image: usize, channel: usize, y: usize, mut each: impl FnMut(f32, usize, bool)) {
-        let Size2 { h, w } = self.block.output();
-        let (row, window) = if self.block.pool { (y / 2, 2) } else { (y, 1) };
-        if row >= h {
-            return;
-        }
-        let first = image * self.block.out_numbers() + (channel * h + row) * w;
-        let outputs = &self.outputs[first..first + w];
-        let (start, next_row, next) = (self.grads.channel)(channel);
-        let grads = &self.grads.values[image * self.grads.image + start + row * next_row..];
-        let each_output = outputs.iter().zip(grads.iter().step_by(next));
-        if self.block.pool {
-            let which = &self.which[first..first + w];
-            for ((x, (&output, &grad)), &which) in (0..).zip(each_output).zip(which) {
-                let there = !(output <= 0.0) & (usize::from(which >> 1) == y % 2);
-                each(grad, window * x + usize::from(which & 1), there);
-            }
+    fn plane(&self, image: usize, channel: usize) -> Plane<'_> {
+        let size = self.block.output();
+        let pixels = size.h * size.w;
+        let own = (image * self.block.out_channels + channel) * pixels..;
+        let which = if self.block.pool {
+            &self.which[own.clone()][..pixels]
         } else {
-            for (x, (&output, &grad)) in (0..).zip(each_output) {
-                each(grad, x, !(output <= 0.0));
+            &[]
+        };
+        Plane {
+            outputs: &self.outputs[own.clone()][..pixels],
+            grads: &self.grads[own][..pixels],
+            which,
+            size,
+        }
+    }
+
+    /// Those that the ReLU let through, of all images channel after channel; their places are counted through
+    /// the padded images.
+    fn list(&self, level: Level, images: usize, list: &mut List, ends: &mut Vec<usize>) {
+        let padded = self.block.padded();
+        list.clear(images * self.block.out_numbers(), self.block.output().w);
+        ends.clear();
+        for channel in 0..self.block.out_channels {
+            for image in 0..images {
+                let plane = self.plane(image, channel);
+                for y in 0..plane.rows() {
+                    let first = (image * padded.h + y) * padded.w;
+                    list.push_row(level, plane, y, first as u32);
+                }
             }
+            ends.push(list.len());
         }
     }
 }

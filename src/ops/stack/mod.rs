@@ -309,16 +309,17 @@ impl Task {
             let chunk = &chunks[c];
             let kept = &chunk.blocks[self.block];
             let pixels = chunk.images * width * planned.block.padded().h;
-            let mut entries: Vec<_> = self.channels.clone().map(|o| kept.entries_of(o)).collect();
+            let mut lists: Vec<_> = self.channels.clone().map(|o| kept.gradients(o)).collect();
             for end in (0..pixels).step_by(strip).map(|start| start + strip) {
-                for (entries, sums) in entries.iter_mut().zip(own.chunks_exact_mut(n)) {
+                for ((values, at), sums) in lists.iter_mut().zip(own.chunks_exact_mut(n)) {
                     let there = match end >= pixels {
-                        true => entries.len(),
-                        false => entries.partition_point(|entry| (entry.at as usize) < end),
+                        true => at.len(),
+                        false => at.partition_point(|&at| (at as usize) < end),
                     };
-                    let now;
-                    (now, *entries) = entries.split_at(there);
-                    windows.add(now, &kept.from, sums);
+                    let (now_values, now_at);
+                    (now_values, *values) = values.split_at(there);
+                    (now_at, *at) = at.split_at(there);
+                    windows.add(now_values, now_at, &kept.from, sums);
                 }
             }
         }
