@@ -147,6 +147,11 @@ impl Trainer {
     /// written, [`Error::WrongState`] where it goes on from a checkpoint whose loaders had other kinds of
     /// generators, and what data set, net, criterion, optimizer and schedule return.
     pub fn fit(&mut self, train: &DataLoader, test: Option<&DataLoader>) -> Result<History> {
+        // On a thread of the pool: from outside, each step would wait for it several times.
+        rayon::scope(|_| self.fit_here(train, test))
+    }
+
+    fn fit_here(&mut self, train: &DataLoader, test: Option<&DataLoader>) -> Result<History> {
         if train.is_empty() || test.is_some_and(DataLoader::is_empty) {
             return Err(Error::EmptyDataset { what: "Trainer" });
         }

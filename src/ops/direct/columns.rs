@@ -108,7 +108,15 @@ impl Columns {
             let left = self.before.w.saturating_sub(shift).min(width);
             let from = (shift + left).saturating_sub(self.before.w);
             let n = (width - left).min(self.input.w.saturating_sub(from));
+            let whole = n == width && self.padded_rows == self.input.h;
             for image in image.chunks_exact(plane) {
+                if whole {
+                    for row in image.chunks_exact(self.input.w) {
+                        let Some(to) = rows.next() else { return };
+                        copy_row(&row[from..][..n], to);
+                    }
+                    continue;
+                }
                 for y in 0..self.padded_rows {
                     let Some(to) = rows.next() else { return };
                     match y.checked_sub(self.before.h).filter(|&y| y < self.input.h) {

@@ -36,29 +36,28 @@ impl Flows {
         self.channels.resize(self.list.room(), 0);
         self.rows.clear();
         let rows = plane(block.start).rows();
-        let push = |flows: &mut Self, y: usize, channel: usize| {
-            let first = (y * inputs.padded.w) as u32;
-            let before = flows.list.len();
-            flows
-                .list
-                .push_row(inputs.level, plane(block.start + channel), y, first);
+        let width = inputs.padded.w as u32;
+        let mut push = |rows: Range<usize>, o: usize| {
+            let before = self.list.len();
+            self.list.push(inputs.level, plane(o), rows, 0, width);
+            let channel = (o - block.start) as u32;
             // Whole vectors, as the list itself: only the first may count.
-            for own in flows.channels[before..][..w.next_multiple_of(16)].chunks_exact_mut(16) {
-                own.fill(channel as u32);
+            let own = (self.list.len() - before).next_multiple_of(16);
+            for own in self.channels[before..][..own].chunks_exact_mut(16) {
+                own.fill(channel);
             }
+            self.list.len()
         };
+        self.rows.push(0);
         if inputs.by_row() {
             for y in 0..rows {
-                self.rows.push(self.list.len());
-                (0..block.len()).for_each(|channel| push(self, y, channel));
+                let ends = block.clone().map(|o| push(y..y + 1, o));
+                self.rows.extend(ends.last());
             }
         } else {
-            self.rows.push(0);
-            for channel in 0..block.len() {
-                (0..rows).for_each(|y| push(self, y, channel));
-            }
+            let ends = block.clone().map(|o| push(0..rows, o));
+            self.rows.extend(ends.last());
         }
-        self.rows.push(self.list.len());
     }
 }
 

@@ -4,9 +4,12 @@
 #![allow(clippy::needless_range_loop)]
 
 #[cfg(target_arch = "x86_64")]
-use crate::ops::simd::{Avx2, Avx512};
+use crate::ops::simd::{Avx2, Avx512, Sse};
 use crate::ops::simd::{Level, Simd};
 use crate::size::Size2;
+
+/// From how many channels on each pixel begins a vector: then no vector straddles two lines of the cache.
+const ALIGNED: usize = 8;
 
 /// The windows of a convolution on images whose pixels hold their channels side by side.
 ///
@@ -15,6 +18,9 @@ use crate::size::Size2;
 pub(in crate::ops) struct Windows {
     level: Level,
     channels: usize,
+    /// How far the next pixel is.
+    pixel: usize,
+    lanes: usize,
     kernel: Size2,
     /// Where each segment begins.
     offsets: Vec<usize>,
@@ -31,17 +37,25 @@ impl Windows {
         dilation: Size2,
         width: usize,
     ) -> Self {
-        let lanes = level.lanes();
+        let pixel = match channels >= ALIGNED {
+            true => channels.next_multiple_of(level.lanes()),
+            false => channels,
+        };
         // Columns that lie side by side, or each by itself.
         let (pieces, length) = match dilation.w {
-            1 => (1, kernel.w * channels),
-            _ => (kernel.w, channels),
+            1 => (1, kernel.w * pixel),
+            _ => (kernel.w, pixel),
+        };
+        let lanes = match length {
+            0..=4 => 4,
+            5..=8 => 8,
+            _ => level.lanes(),
         };
         let vectors = length.div_ceil(lanes);
         let mut offsets = Vec::with_capacity(kernel.h * pieces * vectors);
         for i in 0..kernel.h {
             for piece in 0..pieces {
-                let start = (i * dilation.h * width + piece * dilation.w) * channels;
+                let start = (i * dilation.h * width + piece * dilation.w) * pixel;
                 offsets.extend((0..vectors).map(|v| start + v * lanes));
             }
         }
@@ -51,27 +65,34 @@ impl Windows {
                 for j in 0..kernel.w {
                     let (piece, column) = if pieces == 1 { (0, j) } else { (j, 0) };
                     let segments = (i * pieces + piece) * vectors;
-                    places.push(segments * lanes + column * channels + c);
+                    places.push(segments * lanes + column * pixel + c);
                 }
             }
         }
         Self {
             level,
             channels,
+            pixel,
+            lanes,
             kernel,
             offsets,
             places,
         }
     }
 
+    /// How far the next pixel of an image is.
+    pub(in crate::ops) fn pixel(&self) -> usize {
+        self.pixel
+    }
+
     /// How many numbers the sums of one output channel take: the segments, and one vector for the bias.
     pub(in crate::ops) fn sums(&self) -> usize {
-        (self.offsets.len() + 1) * self.level.lanes()
+        (self.offsets.len() + 1) * self.lanes
     }
 
     /// How many numbers there must be after the images.
     pub(in crate::ops) fn beyond(&self) -> usize {
-        self.level.lanes()
+        self.lanes
     }
 
     /// Adds gradients of one output channel to its `sums`, one after another; `at` are the places of their
@@ -88,8 +109,8 @@ impl Windows {
             .offsets
             .iter()
             .max()
-            .map_or(0, |last| last + self.level.lanes());
-        assert!(last as usize * self.channels + reach <= from.len());
+            .map_or(0, |last| last + self.lanes);
+        assert!(last as usize * self.pixel + reach <= from.len());
         assert!(sums.len() >= self.sums());
         let (from, to) = (from.as_ptr(), sums.as_mut_ptr());
         // SAFETY: the level was detected on this processor; the assertions hold that all that is read
@@ -111,13 +132,13 @@ impl Windows {
 
     /// The bias's sum.
     pub(in crate::ops) fn bias(&self, sums: &[f32]) -> f32 {
-        sums[self.offsets.len() * self.level.lanes()]
+        sums[self.offsets.len() * self.lanes]
     }
 
     /// The same, and begins it anew.
     pub(in crate::ops) fn take_bias(&self, sums: &mut [f32]) -> f32 {
         let bias = self.bias(sums);
-        sums[self.offsets.len() * self.level.lanes()..].fill(0.0);
+        sums[self.offsets.len() * self.lanes..].fill(0.0);
         bias
     }
 
@@ -133,17 +154,28 @@ struct Entries<'a> {
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
+#[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
 unsafe fn add_avx512(windows: &Windows, entries: &Entries<'_>, from: *const f32, to: *mut f32) {
     // SAFETY: the caller's conditions.
-    unsafe { all::<Avx512, 24>(windows, entries, from, to) }
+    unsafe {
+        match windows.lanes {
+            16 => all::<Avx512, 28>(windows, entries, from, to),
+            8 => all::<Avx2, 28>(windows, entries, from, to),
+            _ => all::<Sse, 28>(windows, entries, from, to),
+        }
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn add_avx2(windows: &Windows, entries: &Entries<'_>, from: *const f32, to: *mut f32) {
     // SAFETY: the caller's conditions.
-    unsafe { all::<Avx2, 12>(windows, entries, from, to) }
+    unsafe {
+        match windows.lanes {
+            8 => all::<Avx2, 12>(windows, entries, from, to),
+            _ => all::<Sse, 12>(windows, entries, from, to),
+        }
+    }
 }
 
 /// At most `MOST` segments at once, so that their sums stay in registers.
@@ -168,7 +200,7 @@ unsafe fn all<S: Simd, const MOST: usize>(
             let (start, end) = (pass * segments / passes, (pass + 1) * segments / passes);
             let offsets = &windows.offsets[start..end];
             let to = to.add(start * S::LANES);
-            let job = (windows.channels, offsets, entries);
+            let job = (windows.pixel, offsets, entries);
             macro_rules! of {
                 ($($n:literal)*) => {
                     match offsets.len() {
@@ -177,14 +209,14 @@ unsafe fn all<S: Simd, const MOST: usize>(
                     }
                 };
             }
-            of!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24);
+            of!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28);
         }
     }
 }
 
 #[inline(always)]
 unsafe fn tile<S: Simd, const N: usize>(
-    (channels, offsets, entries): (usize, &[usize], &Entries<'_>),
+    (pixel, offsets, entries): (usize, &[usize], &Entries<'_>),
     from: *const f32,
     to: *mut f32,
 ) {
@@ -198,7 +230,7 @@ unsafe fn tile<S: Simd, const N: usize>(
         }
         for (&value, &at) in entries.values.iter().zip(entries.at) {
             let value = S::splat(value);
-            let at = at as usize * channels;
+            let at = at as usize * pixel;
             for n in 0..N {
                 sums[n] = S::mul_add(value, S::load(starts[n].add(at)), sums[n]);
             }

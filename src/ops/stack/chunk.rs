@@ -23,7 +23,9 @@ pub(super) struct Kept {
     /// Which of its window's pixels the pooling took.
     which: Vec<u8>,
     /// The block's input with its padding, a pixel's channels side by side.
-    pub(super) from: Vec<f32>,
+    from: Vec<f32>,
+    /// Where it begins: at a line of the cache.
+    skip: usize,
     /// The outputs' gradients that are not zero, channel after channel; of each channel in the order of the
     /// images and their pixels.
     list: List,
@@ -32,7 +34,12 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// The gradients of one channel, and the places of their windows in [`from`](Self::from).
+    /// The block's input, as its [`Windows`](crate::ops::sparse::Windows) take it.
+    pub(super) fn from(&self) -> &[f32] {
+        &self.from[self.skip..]
+    }
+
+    /// The gradients of one channel, and the places of their windows in the input.
     pub(super) fn gradients(&self, channel: usize) -> (&[f32], &[u32]) {
         let start = channel.checked_sub(1).map_or(0, |before| self.ends[before]);
         let own = start..self.ends[channel];
@@ -135,7 +142,7 @@ impl Chunk {
                 let (before, rest) = self.blocks.split_at_mut(k);
                 let kept = &mut rest[0];
                 let images = before.last().map_or(images, |before| &before.output);
-                planned.turn(&images[..n * block.in_numbers()], &mut kept.from);
+                planned.turn(&images[..n * block.in_numbers()], kept);
                 let alive = Alive {
                     block,
                     outputs: if k == last { output } else { &kept.output },
@@ -196,26 +203,27 @@ impl Planned {
     }
 
     /// Images with their padding, a pixel's channels side by side.
-    fn turn(&self, images: &[f32], to: &mut Vec<f32>) {
+    fn turn(&self, images: &[f32], kept: &mut Kept) {
         let Block {
-            in_channels: channels,
-            input,
-            geometry,
-            ..
+            input, geometry, ..
         } = self.block;
-        let padded = self.block.padded();
-        let plane = padded.h * padded.w * channels;
-        let n = images.len() / self.block.in_numbers();
-        let needed = n * plane + self.windows.beyond();
-        // The border stays 0: the images lie at the same places each time.
-        grow(to, needed);
+        let (padded, pixel) = (self.block.padded(), self.windows.pixel());
+        let plane = padded.h * padded.w * pixel;
         let images = images.chunks_exact(self.block.in_numbers());
-        for (image, to) in images.zip(to.chunks_exact_mut(plane)) {
-            let first = (geometry.before.h * padded.w + geometry.before.w) * channels;
+        // The border stays 0: the images lie at the same places each time.
+        let needed = images.len() * plane + self.windows.beyond() + 15;
+        if kept.from.len() < needed {
+            // Not grown: the images would lie elsewhere, seen from a line of the cache.
+            kept.from = vec![0.0; needed];
+        }
+        kept.skip = kept.from.as_ptr().align_offset(64).min(15);
+        let to = kept.from[kept.skip..].chunks_exact_mut(plane);
+        for (image, to) in images.zip(to) {
+            let first = (geometry.before.h * padded.w + geometry.before.w) * pixel;
             for (c, plane) in image.chunks_exact(input.h * input.w).enumerate() {
                 for (y, row) in plane.chunks_exact(input.w).enumerate() {
-                    let to = &mut to[first + y * padded.w * channels + c..];
-                    for (to, &value) in to.iter_mut().step_by(channels).zip(row) {
+                    let to = &mut to[first + y * padded.w * pixel + c..];
+                    for (to, &value) in to.iter_mut().step_by(pixel).zip(row) {
                         *to = value;
                     }
                 }
@@ -281,10 +289,8 @@ impl Alive<'_> {
         for channel in 0..self.block.out_channels {
             for image in 0..images {
                 let plane = self.plane(image, channel);
-                for y in 0..plane.rows() {
-                    let first = (image * padded.h + y) * padded.w;
-                    list.push_row(level, plane, y, first as u32);
-                }
+                let first = image * padded.h * padded.w;
+                list.push(level, plane, 0..plane.rows(), first as u32, padded.w as u32);
             }
             ends.push(list.len());
         }

@@ -299,7 +299,7 @@ impl Task {
         let (own, first_biases) = sums.split_at_mut(count * n);
         // How many pixels' windows stay near.
         let width = planned.block.padded().w;
-        let strip = (NEAR / (width * planned.block.in_channels)).max(1) * width;
+        let strip = (NEAR / (width * windows.pixel())).max(1) * width;
         for c in self.part.clone() {
             if c == self.first_half {
                 for (sums, bias) in own.chunks_exact_mut(n).zip(&mut *first_biases) {
@@ -319,7 +319,7 @@ impl Task {
                     let (now_values, now_at);
                     (now_values, *values) = values.split_at(there);
                     (now_at, *at) = at.split_at(there);
-                    windows.add(now_values, now_at, &kept.from, sums);
+                    windows.add(now_values, now_at, kept.from(), sums);
                 }
             }
         }
