@@ -43,6 +43,12 @@ pub trait Dataset: Send + Sync {
         self.len() == 0
     }
 
+    /// Whether a batch may be prepared while a net trains on the one before. Not where [`get`](Self::get)
+    /// draws random numbers: they would come in another order. `false` unless a data set says otherwise.
+    fn can_prefetch(&self) -> bool {
+        false
+    }
+
     /// One image, transformed, and its label.
     fn get(&self, index: usize) -> Result<(Tensor, i64)>;
 

@@ -60,6 +60,10 @@ impl<D: Dataset> Dataset for Subset<D> {
         self.indices.len()
     }
 
+    fn can_prefetch(&self) -> bool {
+        self.dataset.can_prefetch()
+    }
+
     fn get(&self, index: usize) -> Result<(Tensor, i64)> {
         self.dataset.get(self.indices[checked(index, self.len())?])
     }

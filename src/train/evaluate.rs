@@ -2,6 +2,7 @@ use std::fmt;
 
 use candle_core::{DType, Device, Tensor};
 
+use super::prefetch::Prefetch;
 use crate::data::{Batch, DataLoader};
 use crate::nn::Network;
 use crate::{Error, Result};
@@ -157,7 +158,7 @@ impl fmt::Debug for Evaluation {
 /// # }
 /// ```
 pub fn evaluate(net: &dyn Network, loader: &DataLoader, device: &Device) -> Result<Evaluation> {
-    let batches = loader.iter()?;
+    let mut batches = Prefetch::new(loader)?;
     let indices = batches.order().to_vec();
     let mut all = Evaluation {
         loss: 0.0,
@@ -169,9 +170,10 @@ pub fn evaluate(net: &dyn Network, loader: &DataLoader, device: &Device) -> Resu
         indices,
     };
     let mut probabilities = Vec::new();
-    for batch in batches {
+    while let Some(batch) = batches.next() {
         let Batch { images, targets } = batch?;
-        let logits = Logits::read(&net.forward(&images.to_device(device)?)?, targets.dim(0)?)?;
+        let logits = batches.meanwhile(|| net.forward(&images.to_device(device)?))?;
+        let logits = Logits::read(&logits, targets.dim(0)?)?;
         for (row, target) in logits.rows().zip(targets.to_vec1::<i64>()?) {
             let class = usize::try_from(target)
                 .ok()

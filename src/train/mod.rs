@@ -1,10 +1,12 @@
 //! Training: the device, the trainer, its history and its metrics, checkpoints.
 
+mod awake;
 mod checkpoint;
 mod confusion;
 mod device;
 mod evaluate;
 mod history;
+mod prefetch;
 mod progress;
 mod trainer;
 

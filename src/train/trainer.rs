@@ -4,7 +4,9 @@ use std::time::Instant;
 
 use candle_core::Device;
 
+use super::awake::awake;
 use super::evaluate::{Logits, right};
+use super::prefetch::Prefetch;
 use super::{Checkpoint, EpochRecord, History, Progress, StepRecord, device, evaluate};
 use crate::data::{Batch, DataLoader};
 use crate::loss::CrossEntropyLoss;
@@ -147,8 +149,10 @@ impl Trainer {
     /// written, [`Error::WrongState`] where it goes on from a checkpoint whose loaders had other kinds of
     /// generators, and what data set, net, criterion, optimizer and schedule return.
     pub fn fit(&mut self, train: &DataLoader, test: Option<&DataLoader>) -> Result<History> {
-        // On a thread of the pool: from outside, each step would wait for it several times.
-        rayon::scope(|_| self.fit_here(train, test))
+        match self.device.is_cpu() {
+            true => awake(|| self.fit_here(train, test)),
+            false => self.fit_here(train, test),
+        }
     }
 
     fn fit_here(&mut self, train: &DataLoader, test: Option<&DataLoader>) -> Result<History> {
@@ -205,10 +209,12 @@ impl Trainer {
         let start = Instant::now();
         let epoch = progress.epoch;
         let (mut images_seen, mut images_right, mut loss_sum) = (0, 0, 0.0);
-        for (i, batch) in train.iter()?.enumerate() {
+        let mut batches = Prefetch::new(train)?;
+        for i in 0.. {
+            let Some(batch) = batches.next() else { break };
             let Batch { images, targets } = batch?;
             let n = targets.dim(0)?;
-            let (loss, correct) = self.step(&images, &targets)?;
+            let (loss, correct) = batches.meanwhile(|| self.step(&images, &targets))?;
             self.go_on(Every::Step)?;
             images_seen += n;
             images_right += correct;

@@ -245,6 +245,11 @@ impl<K: MnistKind> Dataset for MnistLike<K> {
         Ok((image, self.label(index)?))
     }
 
+    /// Where the transform gives each gray one value, and so draws nothing.
+    fn can_prefetch(&self) -> bool {
+        self.table.is_some()
+    }
+
     fn batch(&self, indices: &[usize]) -> Result<(Tensor, Tensor)> {
         let labels = indices
             .iter()

@@ -1,0 +1,79 @@
+//! The next batch, prepared while the net works on this one.
+
+use crate::Result;
+use crate::data::{Batch, Batches, DataLoader};
+
+/// A pass over a loader, one batch ahead where its data set allows that.
+pub(super) struct Prefetch {
+    batches: Batches,
+    ahead: bool,
+    /// What was prepared: a batch, or that there is none.
+    next: Option<Option<Result<Batch>>>,
+}
+
+impl Prefetch {
+    pub(super) fn new(loader: &DataLoader) -> Result<Self> {
+        Ok(Self {
+            batches: loader.iter()?,
+            // Workers are ahead by themselves.
+            ahead: loader.num_workers() == 0 && loader.dataset().can_prefetch(),
+            next: None,
+        })
+    }
+
+    /// The index of each image in the data set.
+    pub(super) fn order(&self) -> &[usize] {
+        self.batches.order()
+    }
+
+    /// The next batch.
+    pub(super) fn next(&mut self) -> Option<Result<Batch>> {
+        match self.next.take() {
+            Some(prepared) => prepared,
+            None => self.batches.next(),
+        }
+    }
+
+    /// Calls `work`; a thread that has nothing else to do prepares the next batch.
+    pub(super) fn meanwhile<R>(&mut self, work: impl FnOnce() -> R) -> R {
+        if !self.ahead || self.next.is_some() {
+            return work();
+        }
+        let Self { batches, next, .. } = self;
+        rayon::in_place_scope(|scope| {
+            scope.spawn(|_| *next = Some(batches.next()));
+            work()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Mnist, Subset};
+
+    #[test]
+    fn every_batch_comes_once_and_in_order() {
+        let mnist = Mnist::builder(concat!(env!("CARGO_MANIFEST_DIR"), "/data"));
+        let test = Subset::new(mnist.train(false).build().unwrap(), (0..50).collect()).unwrap();
+        let loader = DataLoader::builder(test).batch_size(8).build().unwrap();
+        let plain: Vec<_> = loader
+            .iter()
+            .unwrap()
+            .map(|batch| values(batch.unwrap()))
+            .collect();
+        let mut batches = Prefetch::new(&loader).unwrap();
+        assert!(batches.ahead);
+        let mut found = Vec::new();
+        while let Some(batch) = batches.next() {
+            found.push(batches.meanwhile(|| values(batch.unwrap())));
+        }
+        assert_eq!(found, plain);
+        assert!(batches.next().is_none());
+    }
+
+    fn values(batch: Batch) -> (Vec<f32>, Vec<i64>) {
+        let images = batch.images.flatten_all().unwrap();
+        (images.to_vec1().unwrap(), batch.targets.to_vec1().unwrap())
+    }
+}
