@@ -1,0 +1,17 @@
+//! The two sides of the comparison: both are sent the same tasks.
+
+mod candlelight;
+mod pytorch;
+
+pub use candlelight::Candlelight;
+pub use pytorch::PyTorch;
+
+/// The processor's name, as the system tells it.
+pub fn processor() -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = info
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"));
+    let name = name.map(|rest| rest.trim_start_matches([' ', '\t', ':']));
+    name.unwrap_or(std::env::consts::ARCH).to_string()
+}

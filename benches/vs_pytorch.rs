@@ -1,0 +1,237 @@
+//! Candlelight beside PyTorch, in turn in one run, on the same machine and number of threads.
+//!
+//!     cargo bench --bench vs_pytorch
+//!
+//! The Python that has PyTorch is `python3`, or what the variable PYTHON names. Without PyTorch it says so and
+//! measures nothing. With `-- --rounds 5` more rounds, with `-- --threads 1` on one thread.
+#![allow(missing_docs)]
+
+mod side;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use clap::Parser;
+use serde_json::json;
+
+use side::{Candlelight, PyTorch};
+
+/// Measures Candlelight beside PyTorch, in turn.
+#[derive(Parser)]
+struct Args {
+    /// How often each side is measured
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    rounds: u16,
+    /// Threads of each side; all cores unless set
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+    /// Also the table of batch and image sizes
+    #[arg(long)]
+    sizes: bool,
+    /// What PyTorch users can turn on: any of eager, channels_last, compile, compile_channels_last
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "eager,channels_last,compile,compile_channels_last"
+    )]
+    variants: Vec<String>,
+    /// Sent by cargo
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What is measured of both sides: its name, what it is sent as, and what one pass is scaled to.
+struct Measure {
+    name: &'static str,
+    task: serde_json::Value,
+    scale: f64,
+}
+
+fn run(args: &Args) -> Result<(), Box<dyn Error>> {
+    let cores = std::thread::available_parallelism()?.get();
+    let threads = args.threads.map_or(cores, usize::from);
+    let mut others = Vec::new();
+    for variant in &args.variants {
+        match PyTorch::start(variant, threads) {
+            Ok(side) => others.push(side),
+            Err(problem) => {
+                println!("skipped: {problem}");
+                return Ok(());
+            }
+        }
+    }
+    let Some(version) = others.first().map(|side| side.version.clone()) else {
+        return Ok(());
+    };
+    println!(
+        "Candlelight {} beside PyTorch {version}",
+        env!("CARGO_PKG_VERSION")
+    );
+    println!(
+        "{}, {threads} threads, {} rounds in turn\n",
+        side::processor(),
+        args.rounds
+    );
+    let mut own = Candlelight::new(threads)?;
+    let measures = [
+        Measure {
+            name: "small net, an epoch",
+            task: json!({"task": "train", "net": "small", "batch": 64, "images": 60_000}),
+            scale: 1.0,
+        },
+        Measure {
+            name: "large net, an epoch",
+            task: json!({"task": "train", "net": "large", "batch": 64, "images": 3_200}),
+            scale: 60_000.0 / 3_200.0,
+        },
+        Measure {
+            name: "small net, test set",
+            task: json!({"task": "evaluate", "net": "small", "batch": 1000}),
+            scale: 1.0,
+        },
+        Measure {
+            name: "large net, test set",
+            task: json!({"task": "evaluate", "net": "large", "batch": 1000}),
+            scale: 1.0,
+        },
+    ];
+    println!(
+        "seconds: minimum / median / maximum; ratio: Candlelight's time by PyTorch's, round by round"
+    );
+    for measure in &measures {
+        compare(measure, &mut own, &mut others, args.rounds)?;
+    }
+    println!("peak memory of the process, MB");
+    println!("  {:28} {:>8.0}", "Candlelight", own.peak_memory()? / 1e6);
+    for other in &mut others {
+        let theirs = other.ask(&json!({"task": "memory"}))?;
+        println!("  {:28} {:>8.0}", other.name(), theirs / 1e6);
+    }
+    if args.sizes {
+        sizes(&mut own, &mut others[0])?;
+    }
+    Ok(())
+}
+
+fn compare(
+    measure: &Measure,
+    own: &mut Candlelight,
+    others: &mut [PyTorch],
+    rounds: u16,
+) -> Result<(), Box<dyn Error>> {
+    // The first pass compiles, allocates and warms up; it does not count.
+    own.ask(&measure.task)?;
+    for other in &mut *others {
+        other.ask(&measure.task)?;
+    }
+    let mut ours = Vec::new();
+    let mut theirs = vec![Vec::new(); others.len()];
+    for _ in 0..rounds {
+        ours.push(own.ask(&measure.task)? * measure.scale);
+        for (other, times) in others.iter_mut().zip(&mut theirs) {
+            times.push(other.ask(&measure.task)? * measure.scale);
+        }
+    }
+    println!("{}", measure.name);
+    println!("  {:28} {}", "Candlelight", Spread::of(&ours));
+    for (other, theirs) in others.iter().zip(&theirs) {
+        let ratios: Vec<f64> = ours
+            .iter()
+            .zip(theirs)
+            .map(|(own, their)| own / their)
+            .collect();
+        println!(
+            "  {:28} {}   ratio {}",
+            other.name(),
+            Spread::of(theirs),
+            Spread::of(&ratios)
+        );
+    }
+    println!();
+    Ok(())
+}
+
+/// Time by batch and by image size: it should grow no faster than they do.
+fn sizes(own: &mut Candlelight, other: &mut PyTorch) -> Result<(), Box<dyn Error>> {
+    println!("\na step of the small net by batch size, microseconds an image");
+    println!(
+        "  {:>8} {:>12} {:>12} {:>6}",
+        "batch",
+        "Candlelight",
+        other.name(),
+        "ratio"
+    );
+    for batch in [1usize, 4, 16, 64, 256, 1024] {
+        let images = (batch * 200).clamp(1024, 30 * 1024) / batch * batch;
+        let task = json!({"task": "train", "net": "small", "batch": batch, "images": images});
+        row(own, other, batch, &task, 1e6 / images as f64)?;
+    }
+    println!(
+        "\nits convolutions, forward and backward, batch 16, by image size, nanoseconds a pixel"
+    );
+    println!(
+        "  {:>8} {:>12} {:>12} {:>6}",
+        "size",
+        "Candlelight",
+        other.name(),
+        "ratio"
+    );
+    for size in [28usize, 56, 112, 224] {
+        let repeat = 200_000 / (size * size) + 2;
+        let task = json!({"task": "layers", "batch": 16, "size": size, "repeat": repeat});
+        row(own, other, size, &task, 1e9 / (16 * size * size) as f64)?;
+    }
+    Ok(())
+}
+
+/// The best of five each, in turn.
+fn row(
+    own: &mut Candlelight,
+    other: &mut PyTorch,
+    size: usize,
+    task: &serde_json::Value,
+    scale: f64,
+) -> Result<(), Box<dyn Error>> {
+    let (mut ours, mut theirs) = (f64::INFINITY, f64::INFINITY);
+    for _ in 0..6 {
+        ours = ours.min(own.ask(task)? * scale);
+        theirs = theirs.min(other.ask(task)? * scale);
+    }
+    println!(
+        "  {size:>8} {ours:>12.2} {theirs:>12.2} {:>6.2}",
+        ours / theirs
+    );
+    Ok(())
+}
+
+/// Minimum, median and maximum.
+struct Spread([f64; 3]);
+
+impl Spread {
+    fn of(values: &[f64]) -> Self {
+        let mut sorted = values.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        Self([
+            sorted[0],
+            sorted[sorted.len() / 2],
+            sorted[sorted.len() - 1],
+        ])
+    }
+}
+
+impl std::fmt::Display for Spread {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let [minimum, median, maximum] = self.0;
+        write!(f, "{minimum:.2} / {median:.2} / {maximum:.2}")
+    }
+}
