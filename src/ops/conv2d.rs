@@ -6,7 +6,7 @@ use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tenso
 
 use super::buffer::{Element, elements, for_float, output, with_elements};
 use super::simd::Level;
-use super::{direct, im2col};
+use super::{direct, im2col, stack};
 use crate::Error;
 use crate::size::Size2;
 
@@ -93,7 +93,10 @@ impl Problem {
             && let (Some(input), Some(weight), Some(grad)) =
                 (T::as_f32(input), T::as_f32(weight), T::as_f32(grad))
         {
-            let found = direct::backward(self, level, input, weight, grad, input_wanted)?;
+            let found = match stack::is_sparse(self, grad) {
+                true => stack::backward(self, level, input, weight, grad, input_wanted),
+                false => direct::backward(self, level, input, weight, grad, input_wanted),
+            }?;
             return Ok(Gradients {
                 input: found.input.map(T::from_f32_vec),
                 weight: T::from_f32_vec(found.weight),

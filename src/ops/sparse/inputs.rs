@@ -87,8 +87,7 @@ impl Inputs {
     pub(in crate::ops) fn new(
         level: Level,
         (channels, out_channels): (usize, usize),
-        kernel: Size2,
-        dilation: Size2,
+        (kernel, dilation): (Size2, Size2),
         padded: Size2,
         weight: &[f32],
     ) -> Self {

@@ -1,6 +1,7 @@
 //! Which outputs' gradients are not zero: those that the pooling took and the ReLU let through.
 #![allow(unsafe_code)]
 
+use std::cmp::Ordering::{Equal, Less};
 use std::ops::Range;
 
 use crate::ops::simd::Level;
@@ -19,10 +20,11 @@ pub(in crate::ops) struct List {
 /// window each was; without a pooling `which` is empty.
 #[derive(Clone, Copy)]
 pub(in crate::ops) struct Plane<'a> {
-    pub(in crate::ops) outputs: &'a [f32],
+    /// Where a ReLU made them; without, the gradients themselves tell which are not zero.
+    pub(in crate::ops) outputs: Option<&'a [f32]>,
     pub(in crate::ops) grads: &'a [f32],
     pub(in crate::ops) which: &'a [u8],
-    /// Rows and columns of `outputs`.
+    /// Rows and columns of `grads`.
     pub(in crate::ops) size: Size2,
 }
 
@@ -70,7 +72,8 @@ impl List {
     ) {
         let Size2 { h, w } = plane.size;
         assert!(rows.end <= plane.rows());
-        assert!(plane.outputs.len() == h * w && plane.grads.len() == h * w);
+        assert!(plane.grads.len() == h * w);
+        assert!(plane.outputs.is_none_or(|outputs| outputs.len() == h * w));
         assert!(!plane.pooled() || plane.which.len() == h * w);
         let most = rows.len().div_ceil(if plane.pooled() { 2 } else { 1 }) * w;
         assert!(self.n + most + 16 <= self.at.len());
@@ -93,10 +96,14 @@ impl List {
         let mut n = self.n;
         for y in rows {
             let (row, window) = if plane.pooled() { (y / 2, 2) } else { (y, 1) };
-            let outputs = &plane.outputs[row * w..][..w];
             let grads = &plane.grads[row * w..][..w];
-            for (x, (&output, &grad)) in outputs.iter().zip(grads).enumerate() {
-                let mut there = !(output <= 0.0);
+            for (x, &grad) in grads.iter().enumerate() {
+                let mut there = match plane.outputs {
+                    Some(outputs) => {
+                        !matches!(outputs[row * w + x].partial_cmp(&0.0), Some(Less | Equal))
+                    }
+                    None => grad != 0.0,
+                };
                 let mut at = first + y as u32 * width + window * x as u32;
                 if plane.pooled() {
                     let which = plane.which[row * w + x];
@@ -127,10 +134,16 @@ impl List {
                 for x in (0..w).step_by(16) {
                     let in_row = (0xffff_u32 >> (16 - (w - x).min(16))) as u16;
                     let place = row * w + x;
-                    let outputs = _mm512_maskz_loadu_ps(in_row, plane.outputs.as_ptr().add(place));
                     let grads = _mm512_maskz_loadu_ps(in_row, plane.grads.as_ptr().add(place));
                     let zero = _mm512_setzero_ps();
-                    let mut there = _mm512_mask_cmp_ps_mask::<_CMP_NLE_UQ>(in_row, outputs, zero);
+                    let mut there = match plane.outputs {
+                        Some(outputs) => {
+                            let outputs = outputs.as_ptr().add(place);
+                            let outputs = _mm512_maskz_loadu_ps(in_row, outputs);
+                            _mm512_mask_cmp_ps_mask::<_CMP_NLE_UQ>(in_row, outputs, zero)
+                        }
+                        None => _mm512_mask_cmp_ps_mask::<_CMP_NEQ_UQ>(in_row, grads, zero),
+                    };
                     let column = _mm512_add_epi32(_mm512_set1_epi32(x as i32), lanes);
                     let mut at = _mm512_add_epi32(first, column);
                     if pooled {

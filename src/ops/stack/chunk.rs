@@ -78,6 +78,13 @@ fn grow<T: Copy + Default>(buffer: &mut Vec<T>, n: usize) {
 }
 
 impl Chunk {
+    pub(super) fn new(images: usize) -> Self {
+        Self {
+            images,
+            blocks: Vec::new(),
+        }
+    }
+
     /// `images` and `output` are those of this chunk.
     pub(super) fn forward(
         &mut self,
@@ -128,10 +135,11 @@ impl Chunk {
         plan: &Plan,
         inputs: &[Option<Inputs>],
         images: &[f32],
-        output: &[f32],
+        output: Option<&[f32]>,
         grad: &[f32],
         grad_images: Option<&mut [f32]>,
     ) {
+        self.blocks.resize_with(plan.blocks.len(), Kept::default);
         SCRATCH.with_borrow_mut(|scratch| {
             let last = plan.blocks.len() - 1;
             let n = self.images;
@@ -145,7 +153,11 @@ impl Chunk {
                 planned.turn(&images[..n * block.in_numbers()], kept);
                 let alive = Alive {
                     block,
-                    outputs: if k == last { output } else { &kept.output },
+                    outputs: if k == last {
+                        output
+                    } else {
+                        Some(&kept.output)
+                    },
                     grads: if k == last { grad } else { &scratch.above },
                     which: &kept.which,
                 };
@@ -233,10 +245,6 @@ impl Planned {
 }
 
 impl Block {
-    fn in_numbers(&self) -> usize {
-        self.in_channels * self.input.h * self.input.w
-    }
-
     /// The gradient of one image, channel after channel and without the padding.
     fn crop(&self, inputs: &Inputs, from: &[f32], to: &mut [f32]) {
         let before = self.geometry.before;
@@ -257,7 +265,8 @@ impl Block {
 /// What leaves a block, image after image, and its gradients.
 struct Alive<'a> {
     block: &'a Block,
-    outputs: &'a [f32],
+    /// Where a ReLU made them.
+    outputs: Option<&'a [f32]>,
     grads: &'a [f32],
     which: &'a [u8],
 }
@@ -273,7 +282,7 @@ impl Alive<'_> {
             &[]
         };
         Plane {
-            outputs: &self.outputs[own.clone()][..pixels],
+            outputs: self.outputs.map(|outputs| &outputs[own.clone()][..pixels]),
             grads: &self.grads[own][..pixels],
             which,
             size,

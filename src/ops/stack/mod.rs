@@ -3,9 +3,12 @@
 //! An image goes through all blocks while it is in the cache, and no gradient between two blocks becomes a
 //! tensor. On the way back only the gradients that are not zero are followed, see [`sparse`](super::sparse).
 
+mod backward;
 mod chunk;
 mod plan;
 mod pool;
+mod single;
+mod weights;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,19 +17,13 @@ use rayon::prelude::*;
 
 use super::buffer::{elements, output, with_elements, zeros};
 use super::simd::Level;
-use super::sparse::Inputs;
+use backward::Backward;
 use chunk::{Chunk, Weights};
 pub(crate) use plan::Block;
 use plan::Plan;
+pub(super) use single::{backward, is_sparse};
 
 const NAME: &str = "stack";
-
-/// Output channels beyond which a weight's sum runs through the whole batch; else it is summed in halves.
-const WHOLE_BATCH: usize = 16;
-/// How many output channels' weights a task sums.
-const CHANNELS_A_TASK: usize = 5;
-/// How many numbers of a block's input stay in the nearest cache.
-const NEAR: usize = 6 << 10;
 
 /// What is kept from step to step, so that nothing is allocated or planned twice.
 #[derive(Default)]
@@ -113,16 +110,11 @@ impl StackOp {
         self.chunks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn last(&self) -> &Block {
-        let blocks = &self.plan.blocks;
-        &blocks[blocks.len() - 1].block
-    }
-
     /// How many numbers an image has, and what leaves the stack of it.
     fn image_sizes(&self) -> (usize, usize) {
-        let first = &self.plan.blocks[0].block;
-        let image = first.in_channels * first.input.h * first.input.w;
-        (image, self.last().out_numbers())
+        let blocks = &self.plan.blocks;
+        let last = &blocks[blocks.len() - 1].block;
+        (blocks[0].block.in_numbers(), last.out_numbers())
     }
 
     /// Each block's weights and biases.
@@ -169,178 +161,6 @@ impl StackOp {
             .for_each(|(chunk, images, to)| chunk.forward(&self.plan, &weights, images, to));
         Ok(output)
     }
-
-    /// The gradients of images, where they are wanted, and parameters.
-    fn backward(
-        &self,
-        images: &[f32],
-        parameters: &[f32],
-        output: &[f32],
-        grad: &[f32],
-        images_wanted: bool,
-    ) -> Result<(Option<Vec<f32>>, Vec<f32>)> {
-        let (image, out) = self.image_sizes();
-        let mut grad_images = match images_wanted {
-            true => Some(zeros(images.len())?),
-            false => None,
-        };
-        let inputs: Vec<Option<Inputs>> = self
-            .split(parameters)
-            .zip(&self.plan.blocks)
-            .enumerate()
-            .map(|(k, ((weight, _), planned))| {
-                let block = &planned.block;
-                (k > 0 || images_wanted).then(|| {
-                    let channels = (block.in_channels, block.out_channels);
-                    let (kernel, dilation) = (block.geometry.kernel, block.geometry.dilation);
-                    Inputs::new(
-                        self.plan.level,
-                        channels,
-                        kernel,
-                        dilation,
-                        block.padded(),
-                        weight,
-                    )
-                })
-            })
-            .collect();
-        let mut chunks = self.chunks();
-        let mut rest = grad_images.as_deref_mut();
-        let mut first = 0;
-        let mut tasks = Vec::with_capacity(chunks.len());
-        for chunk in chunks.iter_mut() {
-            let n = chunk.images;
-            let of_images = match rest.take() {
-                Some(all) => {
-                    let (own, others) = all.split_at_mut(n * image);
-                    rest = Some(others);
-                    Some(own)
-                }
-                None => None,
-            };
-            let (own, outputs) = (
-                first * image..(first + n) * image,
-                first * out..(first + n) * out,
-            );
-            tasks.push((
-                chunk,
-                &images[own],
-                &output[outputs.clone()],
-                &grad[outputs],
-                of_images,
-            ));
-            first += n;
-        }
-        tasks.into_par_iter().with_max_len(1).for_each(
-            |(chunk, images, output, grad, of_images)| {
-                chunk.backward(&self.plan, &inputs, images, output, grad, of_images);
-            },
-        );
-        Ok((grad_images, self.parameter_gradients(&chunks)))
-    }
-
-    fn parameter_gradients(&self, chunks: &[Chunk]) -> Vec<f32> {
-        let images: usize = chunks.iter().map(|chunk| chunk.images).sum();
-        let first_half = images.div_ceil(2).div_ceil(self.plan.images);
-        let mut tasks = Vec::new();
-        // The last block's first: they take longest.
-        for (k, planned) in self.plan.blocks.iter().enumerate().rev() {
-            let out_channels = planned.block.out_channels;
-            for start in (0..out_channels).step_by(CHANNELS_A_TASK) {
-                let channels = start..out_channels.min(start + CHANNELS_A_TASK);
-                let halves = match out_channels > WHOLE_BATCH {
-                    true => vec![0..chunks.len()],
-                    false => vec![0..first_half, first_half..chunks.len()],
-                };
-                tasks.extend(halves.into_iter().map(|part| Task {
-                    block: k,
-                    channels: channels.clone(),
-                    part,
-                    first_half,
-                }));
-            }
-        }
-        let done: Vec<Vec<f32>> = tasks
-            .par_iter()
-            .with_max_len(1)
-            .map(|task| task.run(&self.plan, chunks))
-            .collect();
-        let mut all = vec![0.0; self.plan.blocks.iter().map(|b| b.block.parameters()).sum()];
-        let mut places = Vec::new();
-        let mut place = 0;
-        for planned in &self.plan.blocks {
-            places.push(place);
-            place += planned.block.parameters();
-        }
-        for (task, sums) in tasks.iter().zip(&done) {
-            task.add(&self.plan, sums, &mut all[places[task.block]..]);
-        }
-        all
-    }
-}
-
-/// The weights and biases of some channels of a block, over some chunks.
-struct Task {
-    block: usize,
-    channels: std::ops::Range<usize>,
-    part: std::ops::Range<usize>,
-    /// How many chunks the batch's first half has.
-    first_half: usize,
-}
-
-impl Task {
-    /// Channel after channel its sums, then the biases' of the batch's first half.
-    fn run(&self, plan: &Plan, chunks: &[Chunk]) -> Vec<f32> {
-        let planned = &plan.blocks[self.block];
-        let windows = &planned.windows;
-        let n = windows.sums();
-        let count = self.channels.len();
-        let mut sums = vec![0.0; count * n + count];
-        let (own, first_biases) = sums.split_at_mut(count * n);
-        // How many pixels' windows stay near.
-        let width = planned.block.padded().w;
-        let strip = (NEAR / (width * windows.pixel())).max(1) * width;
-        for c in self.part.clone() {
-            if c == self.first_half {
-                for (sums, bias) in own.chunks_exact_mut(n).zip(&mut *first_biases) {
-                    *bias = windows.take_bias(sums);
-                }
-            }
-            let chunk = &chunks[c];
-            let kept = &chunk.blocks[self.block];
-            let pixels = chunk.images * width * planned.block.padded().h;
-            let mut lists: Vec<_> = self.channels.clone().map(|o| kept.gradients(o)).collect();
-            for end in (0..pixels).step_by(strip).map(|start| start + strip) {
-                for ((values, at), sums) in lists.iter_mut().zip(own.chunks_exact_mut(n)) {
-                    let there = match end >= pixels {
-                        true => at.len(),
-                        false => at.partition_point(|&at| (at as usize) < end),
-                    };
-                    let (now_values, now_at);
-                    (now_values, *values) = values.split_at(there);
-                    (now_at, *at) = at.split_at(there);
-                    windows.add(now_values, now_at, kept.from(), sums);
-                }
-            }
-        }
-        sums
-    }
-
-    fn add(&self, plan: &Plan, sums: &[f32], to: &mut [f32]) {
-        let planned = &plan.blocks[self.block];
-        let windows = &planned.windows;
-        let (weights, biases) = to.split_at_mut(planned.block.weights());
-        let (own, first_biases) = sums.split_at(self.channels.len() * windows.sums());
-        let each = own.chunks_exact(windows.sums()).zip(first_biases);
-        for (channel, (sums, first_bias)) in self.channels.clone().zip(each) {
-            let to = &mut weights[channel * windows.taps()..];
-            for (to, weight) in to.iter_mut().zip(windows.weights(sums)) {
-                *to += weight;
-            }
-            biases[channel] += first_bias;
-            biases[channel] += windows.bias(sums);
-        }
-    }
 }
 
 impl CustomOp2 for StackOp {
@@ -371,11 +191,20 @@ impl CustomOp2 for StackOp {
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let grad = grad.contiguous()?;
-        let wanted = images.track_op();
         let (of_images, of_parameters) = with_elements::<f32, _>(images, |x| {
             with_elements::<f32, _>(parameters, |w| {
                 with_elements::<f32, _>(output, |y| {
-                    with_elements::<f32, _>(&grad, |g| self.backward(x, w, y, g, wanted))
+                    with_elements::<f32, _>(&grad, |g| {
+                        let backward = Backward {
+                            plan: &self.plan,
+                            weights: self.split(w).map(|(weight, _)| weight).collect(),
+                            images: x,
+                            output: Some(y),
+                            grad: g,
+                            images_wanted: images.track_op(),
+                        };
+                        backward.run(&mut self.chunks())
+                    })
                 })
             })
         })?;

@@ -49,6 +49,10 @@ impl Block {
         }
     }
 
+    pub(super) fn in_numbers(&self) -> usize {
+        self.in_channels * self.input.h * self.input.w
+    }
+
     pub(super) fn out_numbers(&self) -> usize {
         let Size2 { h, w } = self.output();
         self.out_channels * h * w
