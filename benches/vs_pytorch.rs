@@ -111,6 +111,9 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     for measure in &measures {
         compare(measure, &mut own, &mut others, args.rounds)?;
     }
+    if threads > 1 {
+        scaling(&measures[..2], &mut own, threads, args.rounds)?;
+    }
     println!("peak memory of the process, MB");
     println!("  {:28} {:>8.0}", "Candlelight", own.peak_memory()? / 1e6);
     for other in &mut others {
@@ -156,6 +159,27 @@ fn compare(
             Spread::of(theirs),
             Spread::of(&ratios)
         );
+    }
+    println!();
+    Ok(())
+}
+
+/// One thread beside all of them.
+fn scaling(
+    measures: &[Measure],
+    own: &mut Candlelight,
+    threads: usize,
+    rounds: u16,
+) -> Result<(), Box<dyn Error>> {
+    let mut one = Candlelight::new(1)?;
+    println!("Candlelight: one thread's time by that of {threads}");
+    for measure in measures {
+        one.ask(&measure.task)?;
+        let mut ratios = Vec::new();
+        for _ in 0..rounds {
+            ratios.push(one.ask(&measure.task)? / own.ask(&measure.task)?);
+        }
+        println!("  {:28} {}", measure.name, Spread::of(&ratios));
     }
     println!();
     Ok(())
