@@ -88,6 +88,8 @@ fn wide<T: Element>(into: &mut [T], input: &[T], weight: Matrix<'_, T>, bias: Op
     }
     let rows = into.len() / outputs;
     let task = match is_small(rows, inputs, outputs) {
+        // Halves, but of no few rows.
+        true if rows > ROWS_A_TASK => rows.div_ceil(2),
         true => rows,
         false => ROWS_A_TASK,
     };
@@ -128,31 +130,22 @@ fn backward<T: Element>(
     let mut grad_weight = zeros::<T>(outputs * inputs)?;
     let mut grad_bias = zeros::<T>(outputs)?;
     with_elements::<T, _>(grad, |grad| {
-        column_sums(grad, &mut grad_bias);
         with_elements::<T, _>(input, |input| {
-            let mut wide = outputs;
-            if let (Some(into), Some(grad), Some(input)) = (
-                T::as_f32_mut(&mut grad_weight),
-                T::as_f32(grad),
-                T::as_f32(input),
-            ) && narrow::FEW.contains(&outputs)
-            {
-                narrow::weight_gradient(into, grad, input, outputs);
-                wide = narrow::last_outputs(outputs).start;
-            }
-            let grad = Matrix::new(grad, rows, outputs).some_columns(0..wide);
-            let input = Matrix::new(input, rows, inputs);
-            let into = &mut grad_weight[..wide * inputs];
-            gemm(into, Into::Replace, grad.t(), input, Threads::Pool);
-            Ok(())
-        })?;
-        with_elements::<T, _>(weight, |weight| {
-            if let Some(grad_input) = &mut grad_input {
-                let grad = Matrix::new(grad, rows, outputs);
-                let weight = Matrix::new(weight, outputs, inputs);
-                gemm(grad_input, Into::Replace, grad, weight, Threads::Pool);
-            }
-            Ok(())
+            with_elements::<T, _>(weight, |weight| {
+                let of_weight = || {
+                    column_sums(grad, &mut grad_bias);
+                    weight_gradient(&mut grad_weight, grad, input, (rows, outputs));
+                };
+                let of_input = || {
+                    if let Some(grad_input) = &mut grad_input {
+                        let grad = Matrix::new(grad, rows, outputs);
+                        let weight = Matrix::new(weight, outputs, inputs);
+                        gemm(grad_input, Into::Replace, grad, weight, Threads::Pool);
+                    }
+                };
+                rayon::join(of_weight, of_input);
+                Ok(())
+            })
         })
     })?;
     let device = input.device();
@@ -163,6 +156,28 @@ fn backward<T: Element>(
         Tensor::from_vec(grad_weight, weight.shape(), device)?,
         Tensor::from_vec(grad_bias, outputs, device)?,
     ))
+}
+
+/// `grad`ᵀ (rows, outputs) times `input` (rows, inputs).
+fn weight_gradient<T: Element>(
+    into: &mut [T],
+    grad: &[T],
+    input: &[T],
+    (rows, outputs): (usize, usize),
+) {
+    let inputs = into.len() / outputs.max(1);
+    let mut wide = outputs;
+    if let (Some(into), Some(grad), Some(input)) =
+        (T::as_f32_mut(into), T::as_f32(grad), T::as_f32(input))
+        && narrow::FEW.contains(&outputs)
+    {
+        narrow::weight_gradient(into, grad, input, outputs);
+        wide = narrow::last_outputs(outputs).start;
+    }
+    let grad = Matrix::new(grad, rows, outputs).some_columns(0..wide);
+    let input = Matrix::new(input, rows, inputs);
+    let into = &mut into[..wide * inputs];
+    gemm(into, Into::Replace, grad.t(), input, Threads::Pool);
 }
 
 fn gradients(

@@ -5,6 +5,7 @@
 
 pub(crate) mod adagrad;
 pub(crate) mod adam;
+mod aligned;
 pub(crate) mod buffer;
 mod cascade;
 pub(crate) mod conv2d;

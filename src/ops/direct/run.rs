@@ -9,6 +9,7 @@ use super::columns::Columns;
 use super::layout::Layout;
 use super::sums::{Sums, pack, sums};
 use super::weight_gradient::{Images, weight_gradient};
+use crate::ops::aligned::Aligned;
 use crate::ops::buffer::zeros;
 use crate::ops::conv2d::{Gradients, Problem};
 use crate::ops::simd::Level;
@@ -40,7 +41,7 @@ pub(in crate::ops) fn forward(
         .par_chunks_mut(image_out * IMAGES_A_TASK)
         .zip(input.par_chunks(image_in * IMAGES_A_TASK))
         .for_each(|(outputs, inputs)| {
-            let mut scratch = vec![0.0; columns.scratch()];
+            let mut scratch = Aligned::zeros(columns.scratch());
             let inputs = inputs.chunks(image_in / groups);
             let outputs = outputs.chunks_mut(image_out / groups);
             for (i, (input, output)) in inputs.zip(outputs).enumerate() {
@@ -119,17 +120,16 @@ fn input_gradient(
     grads: &[f32],
     to: &mut [f32],
 ) {
-    let mut spread = vec![0.0; layout.grad_image() + 16];
-    let spread = from_cache_line(&mut spread);
+    let mut spread = Aligned::zeros(layout.grad_image());
     let mut rows = vec![0.0; layout.in_channels * layout.back_pixels()];
     let start = vec![0.0; layout.in_channels];
     let group_in = layout.in_channels * layout.input.h * layout.input.w;
     let group_out = layout.out_channels * layout.output.h * layout.output.w;
     let parts = to.chunks_mut(group_in).zip(grads.chunks(group_out));
     for (i, (to, grad)) in parts.enumerate() {
-        layout.spread(grad, spread);
+        layout.spread(grad, &mut spread);
         let job = Sums {
-            from: spread,
+            from: &spread,
             offsets: &layout.back_order.offsets,
             block: layout.back_order.block,
             start: &start,
@@ -156,12 +156,6 @@ fn pack_back(layout: &Layout, level: Level, weight: &[f32]) -> Vec<Vec<f32>> {
             })
         })
         .collect()
-}
-
-/// Without up to 15 numbers at the start, so that each vector lies in one line of the cache.
-fn from_cache_line(buffer: &mut [f32]) -> &mut [f32] {
-    let skip = buffer.as_ptr().align_offset(64).min(15);
-    &mut buffer[skip..]
 }
 
 #[cfg(test)]

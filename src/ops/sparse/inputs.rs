@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use super::list::{List, Plane};
+use crate::ops::aligned::Aligned;
 #[cfg(target_arch = "x86_64")]
 use crate::ops::simd::{Avx2, Avx512};
 use crate::ops::simd::{Level, Simd};
@@ -79,7 +80,7 @@ pub(in crate::ops) struct Inputs {
     padded: Size2,
     /// For each part of the input channels, each block of output channels and each tap: the weights of each
     /// channel of the block, one for each lane.
-    weight: Vec<f32>,
+    weight: Aligned,
 }
 
 impl Inputs {
@@ -99,17 +100,19 @@ impl Inputs {
             kernel,
             dilation,
             padded,
-            weight: Vec::new(),
+            weight: Aligned::default(),
         };
-        let mut packed = Vec::with_capacity(out_channels * window * inputs.lanes());
+        let mut packed = Aligned::zeros(out_channels * window * inputs.lanes());
+        let mut places = packed.iter_mut();
         for part in inputs.parts() {
             for block in inputs.blocks() {
                 for tap in 0..window {
                     for o in block.clone() {
-                        packed.extend(part.clone().map(|c| match c < channels {
-                            true => weight[(o * channels + c) * window + tap],
-                            false => 0.0,
-                        }));
+                        for (c, place) in part.clone().zip(&mut places) {
+                            if c < channels {
+                                *place = weight[(o * channels + c) * window + tap];
+                            }
+                        }
                     }
                 }
             }
@@ -168,7 +171,7 @@ impl Inputs {
         &self,
         plane: impl Fn(usize) -> Plane<'a>,
         flows: &mut Vec<Flows>,
-        scratch: &mut Vec<f32>,
+        scratch: &mut Aligned,
         to: &mut [f32],
     ) {
         flows.resize_with(self.blocks().count(), Flows::default);
@@ -178,7 +181,7 @@ impl Inputs {
         }
         let (width, height) = (self.padded.w, self.padded.h);
         let window = self.kernel.h * self.kernel.w;
-        let mut weight = self.weight.as_slice();
+        let mut weight = &*self.weight;
         let mut to = &mut to[..self.len()];
         to.fill(0.0);
         for part in self.parts() {
@@ -198,10 +201,10 @@ impl Inputs {
                     if b == 0 {
                         self.strip(flows, own, lanes, strip, &mut plane[place]);
                     } else {
-                        scratch.clear();
-                        scratch.resize(place.len(), 0.0);
-                        self.strip(flows, own, lanes, strip, scratch);
-                        for (to, sum) in plane[place].iter_mut().zip(&*scratch) {
+                        let sums = &mut scratch.at_least(place.len())[..place.len()];
+                        sums.fill(0.0);
+                        self.strip(flows, own, lanes, strip, sums);
+                        for (to, sum) in plane[place].iter_mut().zip(sums) {
                             *to += *sum;
                         }
                     }

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 
 use super::plan::{Block, Plan, Planned};
 use super::pool::{only_relu, pool_relu};
+use crate::ops::aligned::Aligned;
 use crate::ops::simd::Level;
 use crate::ops::sparse::{Flows, Inputs, List, Plane};
 use crate::size::Size2;
@@ -23,9 +24,7 @@ pub(super) struct Kept {
     /// Which of its window's pixels the pooling took.
     which: Vec<u8>,
     /// The block's input with its padding, a pixel's channels side by side.
-    from: Vec<f32>,
-    /// Where it begins: at a line of the cache.
-    skip: usize,
+    from: Aligned,
     /// The outputs' gradients that are not zero, channel after channel; of each channel in the order of the
     /// images and their pixels.
     list: List,
@@ -36,7 +35,7 @@ pub(super) struct Kept {
 impl Kept {
     /// The block's input, as its [`Windows`](crate::ops::sparse::Windows) take it.
     pub(super) fn from(&self) -> &[f32] {
-        &self.from[self.skip..]
+        &self.from
     }
 
     /// The gradients of one channel, and the places of their windows in the input.
@@ -55,14 +54,14 @@ pub(super) struct Weights<'a> {
 
 #[derive(Default)]
 struct Scratch {
-    forward: Vec<f32>,
+    forward: Aligned,
     /// The gradient of one image, a pixel's channels side by side.
-    gradient: Vec<f32>,
+    gradient: Aligned,
     /// The gradients of a block's inputs, image after image, channel after channel.
     planes: Vec<f32>,
     /// Those of the block above.
     above: Vec<f32>,
-    sums: Vec<f32>,
+    sums: Aligned,
     flows: Vec<Flows>,
 }
 
@@ -112,7 +111,7 @@ impl Chunk {
                         &mut kept.output
                     }
                 };
-                grow(&mut scratch.forward, planned.columns.scratch());
+                scratch.forward.at_least(planned.columns.scratch());
                 let Size2 { h, w } = planned.block.input;
                 let images = images.chunks_exact(planned.block.in_channels * h * w);
                 for (i, image) in images.take(n).enumerate() {
@@ -173,7 +172,7 @@ impl Chunk {
                         &mut scratch.planes
                     }
                 };
-                grow(&mut scratch.gradient, inputs.len());
+                scratch.gradient.at_least(inputs.len());
                 for (i, to) in to.chunks_exact_mut(block.in_numbers()).take(n).enumerate() {
                     let gradient = &mut scratch.gradient[..inputs.len()];
                     let plane = |channel| alive.plane(i, channel);
@@ -223,13 +222,8 @@ impl Planned {
         let plane = padded.h * padded.w * pixel;
         let images = images.chunks_exact(self.block.in_numbers());
         // The border stays 0: the images lie at the same places each time.
-        let needed = images.len() * plane + self.windows.beyond() + 15;
-        if kept.from.len() < needed {
-            // Not grown: the images would lie elsewhere, seen from a line of the cache.
-            kept.from = vec![0.0; needed];
-        }
-        kept.skip = kept.from.as_ptr().align_offset(64).min(15);
-        let to = kept.from[kept.skip..].chunks_exact_mut(plane);
+        let needed = images.len() * plane + self.windows.beyond();
+        let to = kept.from.at_least(needed).chunks_exact_mut(plane);
         for (image, to) in images.zip(to) {
             let first = (geometry.before.h * padded.w + geometry.before.w) * pixel;
             for (c, plane) in image.chunks_exact(input.h * input.w).enumerate() {
