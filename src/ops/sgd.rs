@@ -41,20 +41,30 @@ impl update::Rule for Rule {
             }
             return;
         }
-        let keep = T::from_f64(self.momentum);
-        let share = T::from_f64(1.0 - self.dampening);
-        let each = parameter.iter_mut().zip(gradient).zip(direction);
-        for ((p, &g), b) in each {
-            let g = wanted(*p, g);
-            *b = match self.first {
-                true => g,
-                false => share.mul_add(g, *b * keep),
-            };
-            let direction = match self.nesterov {
-                true => keep.mul_add(*b, g),
-                false => *b,
-            };
-            *p = down.mul_add(direction, *p);
+        // Compiled for each case: a choice within the loop would keep it from using vectors.
+        match (self.weight_decay != 0.0, self.first, self.nesterov) {
+            (false, false, false) => {
+                self.with::<T, false, false, false>(parameter, gradient, direction)
+            }
+            (false, false, true) => {
+                self.with::<T, false, false, true>(parameter, gradient, direction)
+            }
+            (false, true, false) => {
+                self.with::<T, false, true, false>(parameter, gradient, direction)
+            }
+            (false, true, true) => {
+                self.with::<T, false, true, true>(parameter, gradient, direction)
+            }
+            (true, false, false) => {
+                self.with::<T, true, false, false>(parameter, gradient, direction)
+            }
+            (true, false, true) => {
+                self.with::<T, true, false, true>(parameter, gradient, direction)
+            }
+            (true, true, false) => {
+                self.with::<T, true, true, false>(parameter, gradient, direction)
+            }
+            (true, true, true) => self.with::<T, true, true, true>(parameter, gradient, direction),
         }
     }
 
@@ -80,6 +90,38 @@ impl update::Rule for Rule {
             };
         }
         parameter - g.affine(self.lr, 0.0)?
+    }
+}
+
+impl Rule {
+    /// A step with momentum.
+    #[inline(always)]
+    fn with<T: Element, const DECAY: bool, const FIRST: bool, const NESTEROV: bool>(
+        &self,
+        parameter: &mut [T],
+        gradient: &[T],
+        direction: &mut [T],
+    ) {
+        let sign = T::from_f64(if self.maximize { -1.0 } else { 1.0 });
+        let decay = T::from_f64(self.weight_decay);
+        let down = T::from_f64(-self.lr);
+        let keep = T::from_f64(self.momentum);
+        let share = T::from_f64(1.0 - self.dampening);
+        for ((p, &g), b) in parameter.iter_mut().zip(gradient).zip(direction) {
+            let g = match DECAY {
+                true => decay.mul_add(*p, sign * g),
+                false => sign * g,
+            };
+            *b = match FIRST {
+                true => g,
+                false => share.mul_add(g, *b * keep),
+            };
+            let direction = match NESTEROV {
+                true => keep.mul_add(*b, g),
+                false => *b,
+            };
+            *p = down.mul_add(direction, *p);
+        }
     }
 }
 
