@@ -10,7 +10,7 @@ mod pool;
 mod single;
 mod weights;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
@@ -27,31 +27,57 @@ const NAME: &str = "stack";
 
 /// What is kept from step to step, so that nothing is allocated or planned twice.
 #[derive(Default)]
-pub(crate) struct Memory {
-    plan: Mutex<Option<Arc<Plan>>>,
-    chunks: Mutex<Vec<Chunk>>,
+pub(crate) struct Memory(Mutex<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    plan: Option<Arc<Plan>>,
+    /// Of this plan; the padding in another's lies elsewhere.
+    chunks: Vec<Chunk>,
 }
 
 impl Memory {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn plan(&self, blocks: &[Block], level: Level) -> Arc<Plan> {
-        let mut plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*plan {
+        let mut kept = self.kept();
+        match &kept.plan {
             Some(plan) if plan.is_for(blocks) => plan.clone(),
             _ => {
-                // Their padding lies elsewhere.
-                self.chunks().clear();
-                plan.insert(Arc::new(Plan::new(blocks, level))).clone()
+                kept.chunks.clear();
+                let plan = Arc::new(Plan::new(blocks, level));
+                kept.plan.insert(plan).clone()
             }
         }
     }
 
-    fn chunks(&self) -> std::sync::MutexGuard<'_, Vec<Chunk>> {
-        self.chunks.lock().unwrap_or_else(PoisonError::into_inner)
+    /// At most `n` chunks that were used with this plan.
+    fn take(&self, plan: &Arc<Plan>, n: usize) -> Vec<Chunk> {
+        let mut kept = self.kept();
+        match kept.is_of(plan) {
+            true => {
+                let left = kept.chunks.len().saturating_sub(n);
+                kept.chunks.split_off(left)
+            }
+            false => Vec::new(),
+        }
     }
 
-    fn is_now(&self, other: &Arc<Plan>) -> bool {
-        let plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
-        plan.as_ref().is_some_and(|plan| Arc::ptr_eq(plan, other))
+    fn give(&self, plan: &Arc<Plan>, chunks: &mut Vec<Chunk>) {
+        let mut kept = self.kept();
+        if kept.is_of(plan) {
+            kept.chunks.append(chunks);
+        }
+    }
+}
+
+impl Kept {
+    fn is_of(&self, other: &Arc<Plan>) -> bool {
+        self.plan
+            .as_ref()
+            .is_some_and(|plan| Arc::ptr_eq(plan, other))
     }
 }
 
@@ -95,18 +121,14 @@ struct StackOp {
 
 impl Drop for StackOp {
     fn drop(&mut self) {
-        if self.memory.is_now(&self.plan) {
-            let chunks = self
-                .chunks
-                .get_mut()
-                .unwrap_or_else(PoisonError::into_inner);
-            self.memory.chunks().append(chunks);
-        }
+        let chunks = self.chunks.get_mut();
+        let chunks = chunks.unwrap_or_else(PoisonError::into_inner);
+        self.memory.give(&self.plan, chunks);
     }
 }
 
 impl StackOp {
-    fn chunks(&self) -> std::sync::MutexGuard<'_, Vec<Chunk>> {
+    fn chunks(&self) -> MutexGuard<'_, Vec<Chunk>> {
         self.chunks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -139,11 +161,7 @@ impl StackOp {
             .collect();
         let sizes = self.plan.tasks(images.len() / image);
         let mut chunks = self.chunks();
-        {
-            let mut free = self.memory.chunks();
-            let left = free.len().saturating_sub(sizes.len());
-            *chunks = free.split_off(left);
-        }
+        *chunks = self.memory.take(&self.plan, sizes.len());
         chunks.resize_with(sizes.len(), Chunk::default);
         let mut output = zeros(images.len() / image * out)?;
         let (mut images, mut rest) = (images, output.as_mut_slice());

@@ -24,11 +24,13 @@ pub(super) fn parameter_gradients(plan: &Plan, chunks: &[Chunk]) -> Vec<f32> {
         let out_channels = planned.block.out_channels;
         for start in (0..out_channels).step_by(CHANNELS_A_TASK) {
             let channels = start..out_channels.min(start + CHANNELS_A_TASK);
-            let halves = match out_channels > WHOLE_BATCH {
-                true => vec![0..chunks.len()],
-                false => vec![0..first_half, first_half..chunks.len()],
+            let first = match out_channels > WHOLE_BATCH {
+                true => chunks.len(),
+                false => first_half,
             };
-            tasks.extend(halves.into_iter().map(|part| Task {
+            let parts = [0..first, first..chunks.len()];
+            let parts = parts.into_iter().filter(|part| !part.is_empty());
+            tasks.extend(parts.map(|part| Task {
                 block: k,
                 channels: channels.clone(),
                 part,
