@@ -134,7 +134,7 @@ fn backward<T: Element>(
             with_elements::<T, _>(weight, |weight| {
                 let of_weight = || {
                     column_sums(grad, &mut grad_bias);
-                    weight_gradient(&mut grad_weight, grad, input, (rows, outputs));
+                    weight_gradient(&mut grad_weight, grad, input, (rows, inputs, outputs));
                 };
                 let of_input = || {
                     if let Some(grad_input) = &mut grad_input {
@@ -163,9 +163,8 @@ fn weight_gradient<T: Element>(
     into: &mut [T],
     grad: &[T],
     input: &[T],
-    (rows, outputs): (usize, usize),
+    (rows, inputs, outputs): (usize, usize, usize),
 ) {
-    let inputs = into.len() / outputs.max(1);
     let mut wide = outputs;
     if let (Some(into), Some(grad), Some(input)) =
         (T::as_f32_mut(into), T::as_f32(grad), T::as_f32(input))
