@@ -30,7 +30,13 @@ fn layer(
         bencher.iter(|| black_box(forward(&detached).ok()));
     });
     group.bench_function("backward", |bencher| {
-        bencher.iter(|| black_box(forward(&input).and_then(|y| Ok(y.sum_all()?.backward()?)).ok()));
+        bencher.iter(|| {
+            black_box(
+                forward(&input)
+                    .and_then(|y| Ok(y.sum_all()?.backward()?))
+                    .ok(),
+            )
+        });
     });
     group.finish();
     Ok(())
@@ -43,13 +49,32 @@ fn layers(criterion: &mut Criterion) -> Result<()> {
     let pool = MaxPool2d::builder(2).build()?;
     let fc1 = Linear::builder(320, 50).build(vb.pp("fc1"))?;
     let loss = CrossEntropyLoss::builder().build()?;
-    let targets = Tensor::new((0..BATCH as i64).map(|i| i % 10).collect::<Vec<_>>(), &Device::Cpu)?;
-    layer(criterion, "conv2d 1 to 10", random((BATCH, 1, 28, 28))?, |x| conv1.forward(x))?;
-    layer(criterion, "conv2d 10 to 20", random((BATCH, 10, 12, 12))?, |x| conv2.forward(x))?;
-    layer(criterion, "max_pool2d", random((BATCH, 10, 24, 24))?, |x| pool.forward(x))?;
+    let targets = Tensor::new(
+        (0..BATCH as i64).map(|i| i % 10).collect::<Vec<_>>(),
+        &Device::Cpu,
+    )?;
+    layer(
+        criterion,
+        "conv2d 1 to 10",
+        random((BATCH, 1, 28, 28))?,
+        |x| conv1.forward(x),
+    )?;
+    layer(
+        criterion,
+        "conv2d 10 to 20",
+        random((BATCH, 10, 12, 12))?,
+        |x| conv2.forward(x),
+    )?;
+    layer(criterion, "max_pool2d", random((BATCH, 10, 24, 24))?, |x| {
+        pool.forward(x)
+    })?;
     layer(criterion, "relu", random((BATCH, 10, 12, 12))?, relu)?;
-    layer(criterion, "linear", random((BATCH, 320))?, |x| fc1.forward(x))?;
-    layer(criterion, "cross_entropy", random((BATCH, 10))?, |x| loss.forward(x, &targets))
+    layer(criterion, "linear", random((BATCH, 320))?, |x| {
+        fc1.forward(x)
+    })?;
+    layer(criterion, "cross_entropy", random((BATCH, 10))?, |x| {
+        loss.forward(x, &targets)
+    })
 }
 
 /// Forward, loss, backward and the optimizer's step.
@@ -62,7 +87,10 @@ fn step(
 ) -> Result<()> {
     let loss = CrossEntropyLoss::builder().build()?;
     let images = random((batch, 1, 28, 28))?;
-    let targets = Tensor::new((0..batch as i64).map(|i| i % 10).collect::<Vec<_>>(), &Device::Cpu)?;
+    let targets = Tensor::new(
+        (0..batch as i64).map(|i| i % 10).collect::<Vec<_>>(),
+        &Device::Cpu,
+    )?;
     criterion.bench_function(name, |bencher| {
         bencher.iter(|| {
             let loss = loss.forward(&net.forward(&images)?, &targets)?;
@@ -90,11 +118,33 @@ fn steps(criterion: &mut Criterion) -> Result<()> {
     let small = Net::new(vb.pp("small"))?;
     let large = LargeNet::new(vb.pp("large"))?;
     // Small enough that the weights stay finite for as long as criterion goes on.
-    let mut of_small = Sgd::builder(small.parameters(), 1e-6).momentum(0.5).build()?;
-    let mut of_large = Sgd::builder(large.parameters(), 1e-6).momentum(0.5).build()?;
-    step(criterion, "step, small net, batch 1", &small, &mut of_small, 1)?;
-    step(criterion, "step, small net, batch 64", &small, &mut of_small, BATCH)?;
-    step(criterion, "step, large net, batch 64", &large, &mut of_large, BATCH)?;
+    let mut of_small = Sgd::builder(small.parameters(), 1e-6)
+        .momentum(0.5)
+        .build()?;
+    let mut of_large = Sgd::builder(large.parameters(), 1e-6)
+        .momentum(0.5)
+        .build()?;
+    step(
+        criterion,
+        "step, small net, batch 1",
+        &small,
+        &mut of_small,
+        1,
+    )?;
+    step(
+        criterion,
+        "step, small net, batch 64",
+        &small,
+        &mut of_small,
+        BATCH,
+    )?;
+    step(
+        criterion,
+        "step, large net, batch 64",
+        &large,
+        &mut of_large,
+        BATCH,
+    )?;
     let parameters = || large.parameters();
     let mut adam = Adam::builder(parameters()).lr(1e-9).build()?;
     let mut adam_w = AdamW::builder(parameters()).lr(1e-9).build()?;
