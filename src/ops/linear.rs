@@ -38,6 +38,9 @@ const INPUTS_AT_ONCE: usize = 192;
 /// the last task may have but one.
 const ROWS_A_TASK: usize = 32;
 
+/// Multiply-adds below which even a thread that is awake comes too late.
+const TOO_FEW: usize = 1 << 17;
+
 /// The parts of a sum over inputs, in the order in which they are added up.
 fn parts(inputs: usize) -> impl Iterator<Item = Range<usize>> {
     let part = match inputs {
@@ -93,26 +96,31 @@ fn wide<T: Element>(into: &mut [T], input: &[T], weight: Matrix<'_, T>, bias: Op
         true => rows,
         false => ROWS_A_TASK,
     };
-    into.par_chunks_mut(task * outputs)
-        .enumerate()
-        .for_each(|(i, into)| {
-            let mode = match bias {
-                Some(bias) => {
-                    for row in into.chunks_mut(outputs) {
-                        row.copy_from_slice(bias);
-                    }
-                    Into::Add
+    let run = |(i, into): (usize, &mut [T])| {
+        let mode = match bias {
+            Some(bias) => {
+                for row in into.chunks_mut(outputs) {
+                    row.copy_from_slice(bias);
                 }
-                None => Into::Replace,
-            };
-            let rows = into.len() / outputs;
-            let input = Matrix::new(&input[i * task * inputs..][..rows * inputs], rows, inputs);
-            for part in parts(inputs) {
-                let mode = if part.start == 0 { mode } else { Into::Add };
-                let (input, weight) = (input.some_columns(part.clone()), weight.some_columns(part));
-                gemm(into, mode, input, weight.t(), Threads::One);
+                Into::Add
             }
-        });
+            None => Into::Replace,
+        };
+        let rows = into.len() / outputs;
+        let input = Matrix::new(&input[i * task * inputs..][..rows * inputs], rows, inputs);
+        for part in parts(inputs) {
+            let mode = if part.start == 0 { mode } else { Into::Add };
+            let (input, weight) = (input.some_columns(part.clone()), weight.some_columns(part));
+            gemm(into, mode, input, weight.t(), Threads::One);
+        }
+    };
+    match task < rows {
+        true => into
+            .par_chunks_mut(task * outputs)
+            .enumerate()
+            .for_each(run),
+        false => run((0, into)),
+    }
 }
 
 /// The gradients of input (where it is asked for), weight and bias.
@@ -132,18 +140,23 @@ fn backward<T: Element>(
     with_elements::<T, _>(grad, |grad| {
         with_elements::<T, _>(input, |input| {
             with_elements::<T, _>(weight, |weight| {
-                let of_weight = || {
+                let mut of_weight = || {
                     column_sums(grad, &mut grad_bias);
                     weight_gradient(&mut grad_weight, grad, input, (rows, inputs, outputs));
                 };
-                let of_input = || {
+                let mut of_input = || {
                     if let Some(grad_input) = &mut grad_input {
                         let grad = Matrix::new(grad, rows, outputs);
                         let weight = Matrix::new(weight, outputs, inputs);
                         gemm(grad_input, Into::Replace, grad, weight, Threads::Pool);
                     }
                 };
-                rayon::join(of_weight, of_input);
+                if rows * inputs * outputs < TOO_FEW {
+                    of_weight();
+                    of_input();
+                } else {
+                    rayon::join(of_weight, of_input);
+                }
                 Ok(())
             })
         })

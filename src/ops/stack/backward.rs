@@ -1,9 +1,9 @@
 //! The way back through a stack, chunk after chunk.
 
 use candle_core::Result;
-use rayon::prelude::*;
 
 use super::chunk::Chunk;
+use super::each;
 use super::plan::Plan;
 use super::weights::parameter_gradients;
 use crate::ops::buffer::zeros;
@@ -52,11 +52,9 @@ impl Backward<'_> {
             tasks.push((chunk, images, output, &self.grad[outputs], of_images));
             first += n;
         }
-        tasks.into_par_iter().with_max_len(1).for_each(
-            |(chunk, images, output, grad, of_images)| {
-                chunk.backward(self.plan, &inputs, images, output, grad, of_images);
-            },
-        );
+        each(tasks, |(chunk, images, output, grad, of_images)| {
+            chunk.backward(self.plan, &inputs, images, output, grad, of_images);
+        });
         Ok((grad_images, parameter_gradients(self.plan, chunks)))
     }
 

@@ -112,6 +112,14 @@ pub(crate) fn stack(
     images.contiguous()?.apply_op2(&parameters, op)
 }
 
+/// Each task on some thread; one alone here, since to hand it over takes as long as an image.
+fn each<T: Send>(tasks: Vec<T>, work: impl Fn(T) + Send + Sync) {
+    match tasks.len() {
+        1 => tasks.into_iter().for_each(work),
+        _ => tasks.into_par_iter().with_max_len(1).for_each(work),
+    }
+}
+
 struct StackOp {
     plan: Arc<Plan>,
     memory: Arc<Memory>,
@@ -173,10 +181,9 @@ impl StackOp {
             (to, rest) = rest.split_at_mut(n * out);
             tasks.push((chunk, own, to));
         }
-        tasks
-            .into_par_iter()
-            .with_max_len(1)
-            .for_each(|(chunk, images, to)| chunk.forward(&self.plan, &weights, images, to));
+        each(tasks, |(chunk, images, to)| {
+            chunk.forward(&self.plan, &weights, images, to)
+        });
         Ok(output)
     }
 }

@@ -38,11 +38,11 @@ pub(super) fn parameter_gradients(plan: &Plan, chunks: &[Chunk]) -> Vec<f32> {
             }));
         }
     }
-    let done: Vec<Vec<f32>> = tasks
-        .par_iter()
-        .with_max_len(1)
-        .map(|task| task.run(plan, chunks))
-        .collect();
+    let run = |task: &Task| task.run(plan, chunks);
+    let done: Vec<Vec<f32>> = match chunks.len() {
+        1 => tasks.iter().map(run).collect(),
+        _ => tasks.par_iter().with_max_len(1).map(run).collect(),
+    };
     let mut all = vec![0.0; plan.blocks.iter().map(|b| b.block.parameters()).sum()];
     let mut places = Vec::new();
     let mut place = 0;
