@@ -28,10 +28,11 @@ struct Args {
     /// Also the table of batch and image sizes
     #[arg(long)]
     sizes: bool,
-    /// What PyTorch users can turn on: any of eager, channels_last, compile, compile_channels_last
+    /// What PyTorch users can turn on
     #[arg(
         long,
         value_delimiter = ',',
+        value_parser = ["eager", "channels_last", "compile", "compile_channels_last"],
         default_value = "eager,channels_last,compile,compile_channels_last"
     )]
     variants: Vec<String>,
