@@ -214,7 +214,7 @@ impl Trainer {
             let Some(batch) = batches.next() else { break };
             let Batch { images, targets } = batch?;
             let n = targets.dim(0)?;
-            let (loss, correct) = batches.meanwhile(|| self.step(&images, &targets))?;
+            let (loss, correct) = self.step(&images, &targets, &mut batches)?;
             self.go_on(Every::Step)?;
             images_seen += n;
             images_right += correct;
@@ -251,6 +251,7 @@ impl Trainer {
         &mut self,
         images: &candle_core::Tensor,
         targets: &candle_core::Tensor,
+        batches: &mut Prefetch,
     ) -> Result<(f64, usize)> {
         let on_device = targets.to_device(&self.device)?;
         let logits = self.net.forward(&images.to_device(&self.device)?)?;
@@ -264,8 +265,8 @@ impl Trainer {
                 cure: "build the criterion with the reduction mean".into(),
             });
         }
-        let gradients = loss.backward()?;
-        self.optimizer.step(&gradients)?;
+        // Not before: here most of the work is one thread's, and the others have time for it.
+        batches.meanwhile(|| self.optimizer.step(&loss.backward()?))?;
         let loss = loss.to_dtype(candle_core::DType::F64)?.to_scalar::<f64>()?;
         let predictions = Logits::read(&logits, targets.dim(0)?)?.predictions();
         Ok((loss, right(&predictions, &targets.to_vec1::<i64>()?)))

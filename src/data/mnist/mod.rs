@@ -107,7 +107,7 @@ pub struct MnistLike<K> {
     transform: ImageTransform,
     target_transform: Option<LabelTransform>,
     /// The transformed value of each of the 256 grays, where the transform allows it.
-    table: Option<Arc<[f32]>>,
+    table: Option<Arc<[f32; 256]>>,
     train: bool,
     kind: PhantomData<K>,
 }
@@ -164,7 +164,8 @@ impl<K: MnistKind> MnistLike<K> {
             // One that gives something else than a value for each pixel is applied image by image.
             true => match transform.apply(&grays)? {
                 table if table.dims() == [1, 16, 16] && table.dtype() == DType::F32 => {
-                    Some(table.flatten_all()?.to_vec1::<f32>()?.into())
+                    let table = table.flatten_all()?.to_vec1::<f32>()?;
+                    table.try_into().ok().map(Arc::new)
                 }
                 _ => None,
             },
