@@ -108,16 +108,17 @@ impl Plan {
         self.blocks.iter().map(|planned| &planned.block).eq(blocks)
     }
 
-    /// How the images fall into tasks, none of which crosses the batch's middle: PyTorch sums in halves.
+    /// How the images fall into tasks, none of which crosses the batch's middle: PyTorch sums in halves. Each
+    /// half ends in small ones, so that no thread waits long for another's last.
     pub(super) fn tasks(&self, images: usize) -> Vec<usize> {
         let middle = images.div_ceil(2);
         let mut tasks = Vec::new();
-        for half in [middle, images - middle] {
-            tasks.extend(
-                (0..half)
-                    .step_by(self.images)
-                    .map(|start| self.images.min(half - start)),
-            );
+        for mut left in [middle, images - middle] {
+            while left > 0 {
+                let images = self.images.min(left.div_ceil(2));
+                tasks.push(images);
+                left -= images;
+            }
         }
         tasks
     }

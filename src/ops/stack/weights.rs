@@ -17,7 +17,12 @@ const NEAR: usize = 6 << 10;
 /// Each block's weights and biases, one after another, from what the chunks' way back listed.
 pub(super) fn parameter_gradients(plan: &Plan, chunks: &[Chunk]) -> Vec<f32> {
     let images: usize = chunks.iter().map(|chunk| chunk.images).sum();
-    let first_half = images.div_ceil(2).div_ceil(plan.images);
+    let mut before = 0;
+    let first_half = chunks.iter().take_while(|chunk| {
+        before += chunk.images;
+        before <= images.div_ceil(2)
+    });
+    let first_half = first_half.count();
     let mut tasks = Vec::new();
     // The last block's first: they take longest.
     for (k, planned) in plan.blocks.iter().enumerate().rev() {
