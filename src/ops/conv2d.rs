@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
 
+use super::backward::hand_over;
 use super::buffer::{Element, elements, for_float, output, with_elements};
 use super::simd::Level;
 use super::{direct, im2col, stack};
@@ -261,7 +262,7 @@ impl CustomOp2 for Conv2dOp {
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let (grad_input, grad_weight, _) = self.gradients(input, weight, grad)?;
-        Ok((grad_input, Some(grad_weight)))
+        Ok((grad_input, hand_over(weight, grad_weight)))
     }
 }
 
@@ -290,11 +291,12 @@ impl CustomOp3 for Conv2dOp {
         &self,
         input: &Tensor,
         weight: &Tensor,
-        _: &Tensor,
+        bias: &Tensor,
         _: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let (grad_input, grad_weight, grad_bias) = self.gradients(input, weight, grad)?;
-        Ok((grad_input, Some(grad_weight), Some(grad_bias)))
+        let grad_bias = hand_over(bias, grad_bias);
+        Ok((grad_input, hand_over(weight, grad_weight), grad_bias))
     }
 }

@@ -6,6 +6,7 @@ use std::ops::Range;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
+use super::backward::hand_over;
 use super::buffer::{Element, elements, for_float, output, with_elements, zeros};
 use super::cascade::column_sums;
 use super::gemm::{Into, Matrix, Threads, gemm, is_small};
@@ -229,7 +230,7 @@ impl CustomOp2 for LinearOp {
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let (grad_input, grad_weight, _) = gradients(input, weight, grad)?;
-        Ok((grad_input, Some(grad_weight)))
+        Ok((grad_input, hand_over(weight, grad_weight)))
     }
 }
 
@@ -257,11 +258,12 @@ impl CustomOp3 for LinearOp {
         &self,
         input: &Tensor,
         weight: &Tensor,
-        _: &Tensor,
+        bias: &Tensor,
         _: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let (grad_input, grad_weight, grad_bias) = gradients(input, weight, grad)?;
-        Ok((grad_input, Some(grad_weight), Some(grad_bias)))
+        let grad_bias = hand_over(bias, grad_bias);
+        Ok((grad_input, hand_over(weight, grad_weight), grad_bias))
     }
 }

@@ -6,6 +6,7 @@
 pub(crate) mod adagrad;
 pub(crate) mod adam;
 mod aligned;
+pub(crate) mod backward;
 pub(crate) mod buffer;
 mod cascade;
 pub(crate) mod conv2d;

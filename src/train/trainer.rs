@@ -11,6 +11,7 @@ use super::{Checkpoint, EpochRecord, History, Progress, StepRecord, device, eval
 use crate::data::{Batch, DataLoader};
 use crate::loss::CrossEntropyLoss;
 use crate::nn::Network;
+use crate::ops::backward::backward;
 use crate::optim::Optimizer;
 use crate::optim::schedule::Schedule;
 use crate::{Error, Result};
@@ -266,7 +267,7 @@ impl Trainer {
             });
         }
         // Not before: here most of the work is one thread's, and the others have time for it.
-        batches.meanwhile(|| self.optimizer.step(&loss.backward()?))?;
+        batches.meanwhile(|| self.optimizer.step(&backward(&loss)?))?;
         let loss = loss.to_dtype(candle_core::DType::F64)?.to_scalar::<f64>()?;
         let predictions = Logits::read(&logits, targets.dim(0)?)?.predictions();
         Ok((loss, right(&predictions, &targets.to_vec1::<i64>()?)))
