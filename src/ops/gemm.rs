@@ -12,6 +12,19 @@ pub(crate) struct Matrix<'a, T> {
     column_stride: usize,
 }
 
+impl<'a, T: Element> Matrix<'a, T> {
+    /// The same matrix, where it is of f32.
+    pub(crate) fn as_f32(self) -> Option<Matrix<'a, f32>> {
+        Some(Matrix {
+            values: T::as_f32(self.values)?,
+            rows: self.rows,
+            columns: self.columns,
+            row_stride: self.row_stride,
+            column_stride: self.column_stride,
+        })
+    }
+}
+
 impl<'a, T> Matrix<'a, T> {
     /// `rows` × `columns`, row after row.
     pub(crate) fn new(values: &'a [T], rows: usize, columns: usize) -> Self {
@@ -28,6 +41,24 @@ impl<'a, T> Matrix<'a, T> {
     /// Rows and columns.
     pub(crate) fn dims(self) -> (usize, usize) {
         (self.rows, self.columns)
+    }
+
+    /// Where an element lies, how far the next row is, and how far the next column.
+    pub(crate) fn place(self, row: usize, column: usize) -> (*const T, usize, usize) {
+        assert!(row < self.rows && column <= self.columns);
+        let at = row * self.row_stride + column * self.column_stride;
+        let from = self.values[at.min(self.values.len())..].as_ptr();
+        (from, self.row_stride, self.column_stride)
+    }
+
+    /// Whether a row's elements lie side by side; else a column's do.
+    pub(crate) fn lies_by_rows(self) -> bool {
+        self.column_stride == 1
+    }
+
+    /// A row, of a matrix whose rows lie so.
+    pub(crate) fn row(self, row: usize) -> &'a [T] {
+        &self.values[row * self.row_stride..][..self.columns]
     }
 
     /// Some of its columns; nothing moves.

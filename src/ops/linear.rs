@@ -11,6 +11,8 @@ use super::buffer::{Element, elements, for_float, output, with_elements, zeros};
 use super::cascade::column_sums;
 use super::gemm::{Into, Matrix, Threads, gemm, is_small};
 use super::narrow;
+use super::product::product;
+use super::simd::Level;
 
 const NAME: &str = "linear";
 
@@ -41,6 +43,12 @@ const ROWS_A_TASK: usize = 32;
 
 /// Multiply-adds below which even a thread that is awake comes too late.
 const TOO_FEW: usize = 1 << 17;
+
+/// Rows from which on our own product is the faster one; it packs the weights first.
+const FEW_ROWS: usize = 4;
+/// The longest sums on the way back that are taken in one piece; longer ones the other product cuts, as the
+/// library under PyTorch does.
+const MOST_IN_VECTORS: usize = 256;
 
 /// The parts of a sum over inputs, in the order in which they are added up.
 fn parts(inputs: usize) -> impl Iterator<Item = Range<usize>> {
@@ -91,6 +99,19 @@ fn wide<T: Element>(into: &mut [T], input: &[T], weight: Matrix<'_, T>, bias: Op
         return;
     }
     let rows = into.len() / outputs;
+    if inputs > 0
+        && let (Some(into), Some(input), Some(weight), Some(level)) = (
+            T::as_f32_mut(into),
+            T::as_f32(input),
+            weight.as_f32(),
+            in_vectors(rows),
+        )
+    {
+        let mode = begin(into, bias.and_then(T::as_f32));
+        let input = Matrix::new(input, rows, inputs);
+        let ends: Vec<usize> = parts(inputs).map(|part| part.end).collect();
+        return product(level, into, mode, input, weight.t(), &ends);
+    }
     let task = match is_small(rows, inputs, outputs) {
         // Halves, but of no few rows.
         true if rows > ROWS_A_TASK => rows.div_ceil(2),
@@ -98,15 +119,7 @@ fn wide<T: Element>(into: &mut [T], input: &[T], weight: Matrix<'_, T>, bias: Op
         false => ROWS_A_TASK,
     };
     let run = |(i, into): (usize, &mut [T])| {
-        let mode = match bias {
-            Some(bias) => {
-                for row in into.chunks_mut(outputs) {
-                    row.copy_from_slice(bias);
-                }
-                Into::Add
-            }
-            None => Into::Replace,
-        };
+        let mode = begin(into, bias);
         let rows = into.len() / outputs;
         let input = Matrix::new(&input[i * task * inputs..][..rows * inputs], rows, inputs);
         for part in parts(inputs) {
@@ -122,6 +135,22 @@ fn wide<T: Element>(into: &mut [T], input: &[T], weight: Matrix<'_, T>, bias: Op
             .for_each(run),
         false => run((0, into)),
     }
+}
+
+/// The bias in each row, where there is one.
+fn begin<T: Element>(into: &mut [T], bias: Option<&[T]>) -> Into {
+    let Some(bias) = bias else {
+        return Into::Replace;
+    };
+    for row in into.chunks_mut(bias.len()) {
+        row.copy_from_slice(bias);
+    }
+    Into::Add
+}
+
+/// The processor's vectors, where there are rows enough for them.
+fn in_vectors(rows: usize) -> Option<Level> {
+    (rows >= FEW_ROWS).then(Level::detect).flatten()
 }
 
 /// The gradients of input (where it is asked for), weight and bias.
@@ -149,7 +178,7 @@ fn backward<T: Element>(
                     if let Some(grad_input) = &mut grad_input {
                         let grad = Matrix::new(grad, rows, outputs);
                         let weight = Matrix::new(weight, outputs, inputs);
-                        gemm(grad_input, Into::Replace, grad, weight, Threads::Pool);
+                        multiply(grad_input, grad, weight, rows);
                     }
                 };
                 if rows * inputs * outputs < TOO_FEW {
@@ -189,8 +218,23 @@ fn weight_gradient<T: Element>(
     }
     let grad = Matrix::new(grad, rows, outputs).some_columns(0..wide);
     let input = Matrix::new(input, rows, inputs);
-    let into = &mut into[..wide * inputs];
-    gemm(into, Into::Replace, grad.t(), input, Threads::Pool);
+    multiply(&mut into[..wide * inputs], grad.t(), input, rows);
+}
+
+/// `into = a·b`, on the way back of a batch of so many rows.
+fn multiply<T: Element>(into: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>, rows: usize) {
+    let (_, inner) = a.dims();
+    if inner <= MOST_IN_VECTORS
+        && let (Some(into), Some(a), Some(b), Some(level)) = (
+            T::as_f32_mut(into),
+            a.as_f32(),
+            b.as_f32(),
+            in_vectors(rows),
+        )
+    {
+        return product(level, into, Into::Replace, a, b, &[inner]);
+    }
+    gemm(into, Into::Replace, a, b, Threads::Pool);
 }
 
 fn gradients(

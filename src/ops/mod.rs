@@ -20,6 +20,7 @@ pub(crate) mod max_pool2d;
 mod memory;
 mod narrow;
 pub(crate) mod pad2d;
+mod product;
 pub(crate) mod relu;
 pub(crate) mod rms_prop;
 pub(crate) mod sgd;

@@ -19,3 +19,4 @@ mod weights;
 
 pub(super) use columns::Columns;
 pub(super) use run::{backward, forward};
+pub(super) use turn::transposed;

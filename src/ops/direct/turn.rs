@@ -84,9 +84,10 @@ fn add(totals: &mut [f32; 4], values: [f32; 4]) {
     }
 }
 
+/// Four rows of four as four columns.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-fn transposed(rows: [[f32; 4]; 4]) -> [[f32; 4]; 4] {
+pub(in crate::ops) fn transposed(rows: [[f32; 4]; 4]) -> [[f32; 4]; 4] {
     use std::arch::x86_64::{
         __m128, _mm_movehl_ps, _mm_movelh_ps, _mm_unpackhi_ps, _mm_unpacklo_ps,
     };
@@ -105,7 +106,7 @@ fn transposed(rows: [[f32; 4]; 4]) -> [[f32; 4]; 4] {
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn transposed(rows: [[f32; 4]; 4]) -> [[f32; 4]; 4] {
+pub(in crate::ops) fn transposed(rows: [[f32; 4]; 4]) -> [[f32; 4]; 4] {
     std::array::from_fn(|column| rows.map(|row| row[column]))
 }
 
