@@ -24,9 +24,9 @@ pub fn start(threads: usize) -> std::result::Result<Process, Box<dyn Error>> {
     let mut command = Command::new(std::env::current_exe()?);
     command
         .args(["--serve", ARGUMENT])
-        .env("RAYON_NUM_THREADS", threads.to_string())
-        // Its element-wise operations have threads of their own; by itself it takes all cores.
-        .env("CANDLE_NUM_THREADS", threads.to_string());
+        // CANDLE_NUM_THREADS, the threads of its element-wise operations, stays at the 1 of .cargo/config.toml:
+        // they spin while they wait, and more of them make it slower on two cores.
+        .env("RAYON_NUM_THREADS", threads.to_string());
     Process::start("candle 0.11", &mut command)
 }
 
