@@ -263,6 +263,16 @@ fn draw_names(
     let (xs, ys) = chart.plotting_area().get_pixel_range();
     let (left, top) = area.get_base_pixel();
     let mut taken: Vec<Place> = dots.iter().map(|&(dot, _)| Place::of_dot(dot)).collect();
+    let lines = panel
+        .series
+        .iter()
+        .filter(|series| series.mark == Mark::Line);
+    for ends in lines.flat_map(|series| series.points.windows(2)) {
+        taken.extend(Place::along(
+            chart.backend_coord(&ends[0]),
+            chart.backend_coord(&ends[1]),
+        ));
+    }
     for &(dot, name) in &dots {
         let width = text_width(name, TEXT).ceil() as i32;
         let places = Place::beside(dot, width);
@@ -281,12 +291,14 @@ fn draw_names(
     Ok(())
 }
 
-/// Where a dot or a name is: its left edge, the middle of its height, and its width.
+/// Where a dot, a name or a piece of a line is: its left edge, the middle of its height, its width, and
+/// half of its height.
 #[derive(Debug, Clone, Copy)]
 struct Place {
     x: i32,
     y: i32,
     width: i32,
+    half: i32,
 }
 
 impl Place {
@@ -296,9 +308,21 @@ impl Place {
     const GAP: i32 = 16;
 
     fn of_dot((x, y): (i32, i32)) -> Self {
-        let radius = Self::GAP / 2;
-        let (x, width) = (x - radius, 2 * radius);
-        Self { x, y, width }
+        let half = Self::GAP / 2;
+        let (x, width) = (x - half, 2 * half);
+        Self { x, y, width, half }
+    }
+
+    /// A straight line as small pieces.
+    fn along(from: (i32, i32), to: (i32, i32)) -> impl Iterator<Item = Self> {
+        const WIDTH: i32 = 8;
+        let run = to.0 - from.0;
+        (0..=run / WIDTH).map(move |i| Self {
+            x: from.0 + i * WIDTH,
+            y: from.1 + (to.1 - from.1) * i * WIDTH / run.max(1),
+            width: WIDTH,
+            half: 2,
+        })
     }
 
     /// The places for a name, the best first: right, left, below, above.
@@ -310,20 +334,25 @@ impl Place {
             (middle, y + line),
             (middle, y - line),
         ]
-        .map(|(x, y)| Self { x, y, width })
+        .map(|(x, y)| Self {
+            x,
+            y,
+            width,
+            half: Self::HALF,
+        })
     }
 
     fn is_inside(&self, xs: &Range<i32>, ys: &Range<i32>) -> bool {
         self.x >= xs.start
             && self.x + self.width <= xs.end
-            && self.y - Self::HALF >= ys.start
-            && self.y + Self::HALF <= ys.end
+            && self.y - self.half >= ys.start
+            && self.y + self.half <= ys.end
     }
 
     fn meets(&self, other: &Self) -> bool {
         self.x < other.x + other.width
             && other.x < self.x + self.width
-            && (self.y - other.y).abs() < 2 * Self::HALF
+            && (self.y - other.y).abs() < self.half + other.half
     }
 }
 
@@ -395,12 +424,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_in_the_frame_and_on_no_other() {
+    fn a_name_is_in_the_frame_and_on_nothing_else() {
         let (xs, ys) = (0..100, 0..100);
         let [right, left, ..] = Place::beside((80, 50), 40);
         assert!(!right.is_inside(&xs, &ys) && left.is_inside(&xs, &ys));
         assert!(!left.meets(&Place::of_dot((80, 50))));
         assert!(left.meets(&Place::of_dot((30, 60))));
         assert!(!left.meets(&Place::of_dot((30, 80))));
+        let through = |y| Place::along((0, y), (100, y)).any(|piece| left.meets(&piece));
+        assert!(through(50) && through(60) && !through(70));
     }
 }
