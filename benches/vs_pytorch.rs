@@ -1,4 +1,4 @@
-//! Candlelight beside PyTorch, in turn in one run, on the same machine and number of threads.
+//! Candlelight beside PyTorch and plain candle, in turn in one run, on the same machine and number of threads.
 //!
 //!     cargo bench --bench vs_pytorch
 //!
@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use serde_json::json;
 
-use side::{Candlelight, PyTorch};
+use side::{Candlelight, Process, candle, pytorch};
 
 /// Measures Candlelight beside PyTorch, in turn.
 #[derive(Parser)]
@@ -36,13 +36,21 @@ struct Args {
         default_value = "eager,channels_last,compile,compile_channels_last"
     )]
     variants: Vec<String>,
+    /// Be one of the other sides: how this program starts itself once more
+    #[arg(long, hide = true, value_parser = [candle::ARGUMENT])]
+    serve: Option<String>,
     /// Sent by cargo
     #[arg(long, hide = true)]
     bench: bool,
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
+    let args = Args::parse();
+    let done = match args.serve {
+        Some(_) => candle::serve(),
+        None => run(&args),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -63,7 +71,7 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     let threads = args.threads.map_or(cores, usize::from);
     let mut others = Vec::new();
     for variant in &args.variants {
-        match PyTorch::start(variant, threads) {
+        match pytorch::start(variant, threads) {
             Ok(side) => others.push(side),
             Err(problem) => {
                 println!("skipped: {problem}");
@@ -71,12 +79,13 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
             }
         }
     }
-    let Some(version) = others.first().map(|side| side.version.clone()) else {
+    let Some(version) = others.first().map(|side| side.hello["version"].clone()) else {
         return Ok(());
     };
     println!(
-        "Candlelight {} beside PyTorch {version}",
-        env!("CARGO_PKG_VERSION")
+        "Candlelight {} beside PyTorch {}",
+        env!("CARGO_PKG_VERSION"),
+        version.as_str().unwrap_or("?")
     );
     println!(
         "{}, {threads} threads, {} rounds in turn\n",
@@ -84,6 +93,7 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
         args.rounds
     );
     let mut own = Candlelight::new(threads)?;
+    let mut plain = candle::start(threads)?;
     let measures = [
         Measure {
             name: "small net, an epoch",
@@ -107,10 +117,13 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
         },
     ];
     println!(
-        "seconds: minimum / median / maximum; ratio: Candlelight's time by PyTorch's, round by round"
+        "seconds: minimum / median / maximum; ratio: Candlelight's time by the other's, round by round"
     );
     for measure in &measures {
-        compare(measure, &mut own, &mut others, args.rounds)?;
+        // Plain candle is compared in what takes longest.
+        let plain = Some(&mut plain).filter(|_| measure.task["task"] == "train");
+        let mut sides: Vec<&mut Process> = plain.into_iter().chain(&mut others).collect();
+        compare(measure, &mut own, &mut sides, args.rounds)?;
     }
     if threads > 1 {
         scaling(&measures[..2], &mut own, threads, args.rounds)?;
@@ -119,7 +132,7 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     println!("  {:28} {:>8.0}", "Candlelight", own.peak_memory()? / 1e6);
     for other in &mut others {
         let theirs = other.ask(&json!({"task": "memory"}))?;
-        println!("  {:28} {:>8.0}", other.name(), theirs / 1e6);
+        println!("  {:28} {:>8.0}", other.name, theirs / 1e6);
     }
     if args.sizes {
         sizes(&mut own, &mut others[0])?;
@@ -130,7 +143,7 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
 fn compare(
     measure: &Measure,
     own: &mut Candlelight,
-    others: &mut [PyTorch],
+    others: &mut [&mut Process],
     rounds: u16,
 ) -> Result<(), Box<dyn Error>> {
     // The first pass compiles, allocates and warms up; it does not count.
@@ -156,7 +169,7 @@ fn compare(
             .collect();
         println!(
             "  {:28} {}   ratio {}",
-            other.name(),
+            other.name,
             Spread::of(theirs),
             Spread::of(&ratios)
         );
@@ -187,14 +200,11 @@ fn scaling(
 }
 
 /// Time by batch and by image size: it should grow no faster than they do.
-fn sizes(own: &mut Candlelight, other: &mut PyTorch) -> Result<(), Box<dyn Error>> {
+fn sizes(own: &mut Candlelight, other: &mut Process) -> Result<(), Box<dyn Error>> {
     println!("\na step of the small net by batch size, microseconds an image");
     println!(
         "  {:>8} {:>12} {:>12} {:>6}",
-        "batch",
-        "Candlelight",
-        other.name(),
-        "ratio"
+        "batch", "Candlelight", other.name, "ratio"
     );
     for batch in [1usize, 4, 16, 64, 256, 1024] {
         let images = (batch * 200).clamp(1024, 30 * 1024) / batch * batch;
@@ -206,10 +216,7 @@ fn sizes(own: &mut Candlelight, other: &mut PyTorch) -> Result<(), Box<dyn Error
     );
     println!(
         "  {:>8} {:>12} {:>12} {:>6}",
-        "size",
-        "Candlelight",
-        other.name(),
-        "ratio"
+        "size", "Candlelight", other.name, "ratio"
     );
     for size in [28usize, 56, 112, 224] {
         let repeat = 200_000 / (size * size) + 2;
@@ -222,7 +229,7 @@ fn sizes(own: &mut Candlelight, other: &mut PyTorch) -> Result<(), Box<dyn Error
 /// The best of five each, in turn.
 fn row(
     own: &mut Candlelight,
-    other: &mut PyTorch,
+    other: &mut Process,
     size: usize,
     task: &serde_json::Value,
     scale: f64,

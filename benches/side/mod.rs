@@ -1,10 +1,12 @@
-//! The two sides of the comparison: both are sent the same tasks.
+//! The sides of the comparison: all are sent the same tasks.
 
+pub mod candle;
 mod candlelight;
-mod pytorch;
+mod process;
+pub mod pytorch;
 
 pub use candlelight::Candlelight;
-pub use pytorch::PyTorch;
+pub use process::Process;
 
 /// The processor's name, as the system tells it.
 pub fn processor() -> String {

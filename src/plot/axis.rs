@@ -32,6 +32,9 @@ fn limits(values: impl Iterator<Item = f64>) -> Range<f64> {
 }
 
 pub(super) fn x_limits(panel: &Panel) -> Range<f64> {
+    if let Some(range) = &panel.x_range {
+        return range.clone();
+    }
     let range = limits(finite(panel).map(|(x, _)| x));
     let bars = panel.series.iter().find(|series| series.mark == Mark::Bars);
     if let Some(series) = bars {
@@ -66,6 +69,10 @@ pub(super) fn y_label_width(panel: &Panel, range: &Range<f64>) -> f64 {
     if panel.percent {
         return text_width("100%", TEXT);
     }
+    if panel.log {
+        let widest = [range.start, range.end].map(|log| text_width(&power(log), TEXT));
+        return widest[0].max(widest[1]) + 10.0;
+    }
     // plotters picks round ticks; five parts are about as long when written.
     let widest = (0..=5).map(|i| {
         tick_length(
@@ -97,6 +104,11 @@ pub(super) fn tick(value: f64) -> String {
     } else {
         text.into()
     }
+}
+
+/// What is written at a tick of a logarithmic axis, where 2 stands for 100.
+pub(super) fn power(log: f64) -> String {
+    tick(10f64.powf(log.round()))
 }
 
 pub(super) fn percent(fraction: f64) -> String {

@@ -8,7 +8,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::Figure;
-use super::axis::{bar_width, percent, tick, x_limits, y_label_width, y_limits};
+use super::axis::{bar_width, percent, power, tick, x_limits, y_label_width, y_limits};
 use super::color::SERIES;
 use super::figure::FOREGROUND;
 use super::svg::{open, short, text_width};
@@ -32,13 +32,15 @@ pub(super) enum Mark {
     Faint,
     /// A line with a dot at each point.
     Dots,
+    /// A dot at each point, with the series' name beside it and not in the legend.
+    Named,
     /// Bars of width 1 around whole numbers, or of the points' distance.
     Bars,
 }
 
 #[derive(Debug, Clone)]
 pub(super) struct Series {
-    /// In the legend; none where empty.
+    /// In the legend, or beside the dot; none where empty.
     pub name: String,
     pub points: Vec<(f64, f64)>,
     /// Index into [`SERIES`].
@@ -53,12 +55,15 @@ pub(super) struct Panel {
     pub x_label: String,
     pub y_label: String,
     pub series: Vec<Series>,
-    /// Limits of the vertical axis; from the values where `None`.
+    /// Limits of the axes; from the values where `None`.
+    pub x_range: Option<Range<f64>>,
     pub y_range: Option<Range<f64>>,
     /// Names in place of numbers under the bars.
     pub categories: Vec<String>,
     /// Values are fractions, written as percentages.
     pub percent: bool,
+    /// Points and ranges are logarithms to base 10, the ranges' ends whole: a tick at each whole number.
+    pub log: bool,
 }
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
@@ -108,7 +113,7 @@ fn draw_panel(
     let legend: Vec<&Series> = panel
         .series
         .iter()
-        .filter(|series| !series.name.is_empty())
+        .filter(|series| !series.name.is_empty() && series.mark != Mark::Named)
         .collect();
     // One series needs no legend: the title or the axis names it.
     let legend = if legend.len() > 1 { legend } else { Vec::new() };
@@ -146,8 +151,18 @@ fn draw_panel(
         .x_label_area_size(bottom)
         .y_label_area_size(left)
         .build_cartesian_2d(x_range.clone(), y_range.clone())?;
-    let x_text = |x: &f64| short(*x);
-    let y_text = |y: &f64| if panel.percent { percent(*y) } else { tick(*y) };
+    let x_text = |x: &f64| if panel.log { power(*x) } else { short(*x) };
+    let y_text = |y: &f64| match panel {
+        Panel { percent: true, .. } => percent(*y),
+        Panel { log: true, .. } => power(*y),
+        _ => tick(*y),
+    };
+    // plotters takes the finest round steps that give at most as many.
+    let decades = |range: &Range<f64>| (range.end - range.start).round() as usize + 1;
+    let (x_labels, y_labels) = match panel.log {
+        true => (decades(&x_range), decades(&y_range)),
+        false => ((width as usize / 130).clamp(3, 9), 6),
+    };
     let mut mesh = chart.configure_mesh();
     mesh.axis_style(INK.mix(0.5))
         .bold_line_style(INK.mix(0.14))
@@ -156,8 +171,8 @@ fn draw_panel(
         .axis_desc_style(font(TEXT))
         .x_desc(panel.x_label.clone())
         .y_desc(panel.y_label.clone())
-        .x_labels((width as usize / 130).clamp(3, 9))
-        .y_labels(6)
+        .x_labels(x_labels)
+        .y_labels(y_labels)
         .x_label_formatter(&x_text)
         .y_label_formatter(&y_text);
     if panel.series.iter().any(|series| series.mark == Mark::Bars) {
@@ -170,6 +185,7 @@ fn draw_panel(
     for series in &panel.series {
         draw_series(&mut chart, series)?;
     }
+    draw_names(area, &chart, panel)?;
     let base = chart.plotting_area().get_y_axis_pixel_range().end;
     for (i, name) in panel.categories.iter().enumerate() {
         let (x, _) = chart.backend_coord(&(i as f64, y_range.start));
@@ -203,6 +219,11 @@ fn draw_series(
         )?;
         return Ok(());
     }
+    if series.mark == Mark::Named {
+        let circle = |&point| Circle::new(point, 9, color.filled());
+        chart.draw_series(series.points.iter().map(circle))?;
+        return Ok(());
+    }
     let style = match series.mark {
         Mark::Faint => color.mix(0.35).stroke_width(2),
         _ => color.stroke_width(4),
@@ -223,6 +244,116 @@ fn draw_series(
         }
     }
     Ok(())
+}
+
+/// The names of [`Mark::Named`], each beside its dot.
+fn draw_names(
+    area: &Area,
+    chart: &Chart,
+    panel: &Panel,
+) -> std::result::Result<(), DrawingAreaErrorKind<std::io::Error>> {
+    let named = panel
+        .series
+        .iter()
+        .filter(|series| series.mark == Mark::Named);
+    let dots: Vec<((i32, i32), &str)> = named
+        .flat_map(|series| series.points.iter().map(|point| (point, &*series.name)))
+        .map(|(point, name)| (chart.backend_coord(point), name))
+        .collect();
+    let (xs, ys) = chart.plotting_area().get_pixel_range();
+    let (left, top) = area.get_base_pixel();
+    let mut taken: Vec<Place> = dots.iter().map(|&(dot, _)| Place::of_dot(dot)).collect();
+    let lines = panel
+        .series
+        .iter()
+        .filter(|series| series.mark == Mark::Line);
+    for ends in lines.flat_map(|series| series.points.windows(2)) {
+        taken.extend(Place::along(
+            chart.backend_coord(&ends[0]),
+            chart.backend_coord(&ends[1]),
+        ));
+    }
+    for &(dot, name) in &dots {
+        let width = text_width(name, TEXT).ceil() as i32;
+        let places = Place::beside(dot, width);
+        let free = |place: &&Place| {
+            place.is_inside(&xs, &ys) && !taken.iter().any(|other| place.meets(other))
+        };
+        // Where all are taken, names overlap rather than leave the frame.
+        let place = places.iter().find(free);
+        let place = place.or_else(|| places.iter().find(|place| place.is_inside(&xs, &ys)));
+        let place = *place.unwrap_or(&places[0]);
+        let style = font(TEXT).pos(Pos::new(HPos::Left, VPos::Center));
+        let at = (place.x - left, place.y - top);
+        area.draw(&Text::new(name.to_string(), at, style))?;
+        taken.push(place);
+    }
+    Ok(())
+}
+
+/// Where a dot, a name or a piece of a line is: its left edge, the middle of its height, its width, and
+/// half of its height.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    x: i32,
+    y: i32,
+    width: i32,
+    half: i32,
+}
+
+impl Place {
+    /// Half the height of a line of text.
+    const HALF: i32 = TEXT as i32 / 2 + 1;
+    /// From a dot's middle to the name beside it.
+    const GAP: i32 = 16;
+
+    fn of_dot((x, y): (i32, i32)) -> Self {
+        let half = Self::GAP / 2;
+        let (x, width) = (x - half, 2 * half);
+        Self { x, y, width, half }
+    }
+
+    /// A straight line as small pieces.
+    fn along(from: (i32, i32), to: (i32, i32)) -> impl Iterator<Item = Self> {
+        const WIDTH: i32 = 8;
+        let run = to.0 - from.0;
+        (0..=run / WIDTH).map(move |i| Self {
+            x: from.0 + i * WIDTH,
+            y: from.1 + (to.1 - from.1) * i * WIDTH / run.max(1),
+            width: WIDTH,
+            half: 2,
+        })
+    }
+
+    /// The places for a name, the best first: right, left, below, above.
+    fn beside((x, y): (i32, i32), width: i32) -> [Self; 4] {
+        let (middle, line) = (x - width / 2, Self::GAP + Self::HALF);
+        [
+            (x + Self::GAP, y),
+            (x - Self::GAP - width, y),
+            (middle, y + line),
+            (middle, y - line),
+        ]
+        .map(|(x, y)| Self {
+            x,
+            y,
+            width,
+            half: Self::HALF,
+        })
+    }
+
+    fn is_inside(&self, xs: &Range<i32>, ys: &Range<i32>) -> bool {
+        self.x >= xs.start
+            && self.x + self.width <= xs.end
+            && self.y - self.half >= ys.start
+            && self.y + self.half <= ys.end
+    }
+
+    fn meets(&self, other: &Self) -> bool {
+        self.x < other.x + other.width
+            && other.x < self.x + self.width
+            && (self.y - other.y).abs() < self.half + other.half
+    }
 }
 
 fn draw_key(
@@ -285,5 +416,22 @@ fn name_rows(panel: &Panel) -> u32 {
         0
     } else {
         ((widest + 10.0) / place).ceil().clamp(1.0, 3.0) as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_in_the_frame_and_on_nothing_else() {
+        let (xs, ys) = (0..100, 0..100);
+        let [right, left, ..] = Place::beside((80, 50), 40);
+        assert!(!right.is_inside(&xs, &ys) && left.is_inside(&xs, &ys));
+        assert!(!left.meets(&Place::of_dot((80, 50))));
+        assert!(left.meets(&Place::of_dot((30, 60))));
+        assert!(!left.meets(&Place::of_dot((30, 80))));
+        let through = |y| Place::along((0, y), (100, y)).any(|piece| left.meets(&piece));
+        assert!(through(50) && through(60) && !through(70));
     }
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`lines()`] | curves over a number: a loss by step |
 //! | [`bars()`], [`histogram()`] | a value for each name, a distribution |
+//! | [`roofline()`] | how fast work runs, beside what the machine's arithmetic and memory allow |
 //! | [`images()`] | pictures side by side, each with a caption |
 //! | [`heat_map()`] | a matrix, with its values where they fit |
 //! | [`feature_maps()`], [`maps()`] | the channels of a tensor, on one colour scale |
@@ -23,6 +24,7 @@ mod history;
 mod images;
 mod lines;
 mod mistakes;
+mod roofline;
 mod svg;
 
 pub use bars::{bars, histogram};
@@ -34,3 +36,4 @@ pub use history::history;
 pub use images::{ImageTile, images};
 pub use lines::lines;
 pub use mistakes::mistakes;
+pub use roofline::roofline;

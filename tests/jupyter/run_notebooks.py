@@ -3,7 +3,8 @@
 Usage: run_notebooks.py [NOTEBOOK ...]    (default: all of notebooks/)
 
 A notebook passes when it is valid nbformat 4.5, no cell fails, and each cell's text and kinds of
-output are those that the notebook stores: the book, the page and Jupyter then agree. On a processor
+output are those that the notebook stores: the book, the page and Jupyter then agree. Times, speeds and
+ratios of times, which a unit tells, are not compared: no two runs have the same. On a processor
 with other vectors than the one that the outputs come from, sums are rounded differently, and what is
 trained goes its own way: there everything but the numbers is compared.
 """
@@ -22,6 +23,8 @@ ROOT = Path(__file__).resolve().parents[2]
 KERNEL = "rust"
 # The first cell builds candle, which takes minutes.
 TIMEOUT = 1500
+# A number, one space and its unit; a narrow one has more white space before it.
+MEASURED = re.compile(r"\s*\b\d+(\.\d+)? (ns|µs|ms|s|GFLOP/s|GB/s|times)\b")
 
 
 def run(notebook):
@@ -73,14 +76,19 @@ def vectors():
     return "avx512f" if "avx512f" in flags else "avx2" if {"avx2", "fma"} <= set(flags) else "none"
 
 
+def without_times(output):
+    """The output as text, with `#` for a time, a speed or a ratio of times, its unit, and the room before it."""
+    return MEASURED.sub("#", repr(output))
+
+
 def without_numbers(text):
     """The text with `#` for each number, whatever room it takes."""
-    return re.sub(r"\s+", " ", re.sub(r"[-−]?\d+(\.\d+)?(e[-+]?\d+)?", "#", repr(text)))
+    return re.sub(r"\s+", " ", re.sub(r"[-−]?\d+(\.\d+)?(e[-+]?\d+)?", "#", text))
 
 
 def differences(stored, live):
     same_digits = stored.metadata.get("bookbinder", {}).get("vectors") == vectors()
-    seen = (lambda text: text) if same_digits else without_numbers
+    seen = without_times if same_digits else lambda output: without_numbers(without_times(output))
     for number, (old, new) in enumerate(zip(stored.cells, live.cells, strict=True), start=1):
         if old.cell_type != "code":
             continue
