@@ -44,10 +44,10 @@ const ROWS_A_TASK: usize = 32;
 /// Multiply-adds below which even a thread that is awake comes too late.
 const TOO_FEW: usize = 1 << 17;
 
-/// Rows from which on our own product is the faster one; it packs the weights first.
+/// With fewer rows it costs about as much to pack the weights as to multiply by them.
 const FEW_ROWS: usize = 4;
-/// The longest sums on the way back that are taken in one piece; longer ones the other product cuts, as the
-/// library under PyTorch does.
+/// The longest sums on the way back that are taken in one piece. Longer ones are left to the other product, which
+/// cuts them; how the library under PyTorch does it was not probed.
 const MOST_IN_VECTORS: usize = 256;
 
 /// The parts of a sum over inputs, in the order in which they are added up.
