@@ -24,6 +24,7 @@ mod history;
 mod images;
 mod lines;
 mod mistakes;
+mod names;
 mod roofline;
 mod svg;
 
