@@ -14,9 +14,7 @@ use rayon::prelude::*;
 use super::aligned::Aligned;
 use super::direct::transposed;
 use super::gemm::{Into, Matrix};
-#[cfg(target_arch = "x86_64")]
-use super::simd::{Avx2, Avx512};
-use super::simd::{Level, Simd};
+use super::simd::{Kernel, Level, Simd};
 
 /// Rows of a tile, whose sums stay in registers.
 const ROWS: usize = 6;
@@ -67,8 +65,12 @@ pub(super) fn product(
 }
 
 fn tile_columns(level: Level) -> usize {
-    // With 32 registers four vectors by six rows, with 16 two.
-    level.lanes() * if level.registers() >= 32 { 4 } else { 2 }
+    level.lanes() * vectors_a_tile(level.registers())
+}
+
+/// With [`ROWS`] rows each, so that their sums stay in registers.
+const fn vectors_a_tile(registers: usize) -> usize {
+    if registers >= 32 { 4 } else { 2 }
 }
 
 struct Place(*mut f32);
@@ -104,6 +106,7 @@ impl Block<'_> {
                 let rows = ROWS.min(self.rows.end - first);
                 let (from, row, step) = a.place(first, part.start);
                 let job = Job {
+                    rows,
                     a: from,
                     row,
                     step,
@@ -117,14 +120,7 @@ impl Block<'_> {
                 };
                 // SAFETY: the level was detected on this processor; the rows, the columns and the part lie
                 // within the matrices.
-                unsafe {
-                    match level {
-                        #[cfg(target_arch = "x86_64")]
-                        Level::Avx512 => tile_avx512(&job, rows),
-                        #[cfg(target_arch = "x86_64")]
-                        Level::Avx2 => tile_avx2(&job, rows),
-                    }
-                }
+                unsafe { level.run(job) };
             }
         }
     }
@@ -173,6 +169,7 @@ fn pack(
 
 /// One tile: up to [`ROWS`] rows of `a` with a packed block.
 struct Job {
+    rows: usize,
     a: *const f32,
     /// From a row of `a` to the next, and from a column to the next.
     row: usize,
@@ -185,25 +182,24 @@ struct Job {
     add: bool,
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
-unsafe fn tile_avx512(job: &Job, rows: usize) {
-    // SAFETY: the caller's conditions.
-    unsafe { tile::<Avx512, 4>(job, rows) }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn tile_avx2(job: &Job, rows: usize) {
-    // SAFETY: the caller's conditions.
-    unsafe { tile::<Avx2, 2>(job, rows) }
+impl Kernel for Job {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        // SAFETY: the caller's conditions.
+        unsafe {
+            match vectors_a_tile(S::REGISTERS) {
+                4 => tile::<S, 4>(&self),
+                _ => tile::<S, 2>(&self),
+            }
+        }
+    }
 }
 
 #[inline(always)]
-unsafe fn tile<S: Simd, const V: usize>(job: &Job, rows: usize) {
+unsafe fn tile<S: Simd, const V: usize>(job: &Job) {
     // SAFETY: the caller's conditions.
     unsafe {
-        match rows {
+        match job.rows {
             1 => sums::<S, V, 1>(job),
             2 => sums::<S, V, 2>(job),
             3 => sums::<S, V, 3>(job),

@@ -3,16 +3,14 @@
 // Indices, so that the compiler unrolls the loops and keeps the arrays in registers.
 #![allow(clippy::needless_range_loop)]
 
-#[cfg(target_arch = "x86_64")]
-use crate::ops::simd::{Avx2, Avx512};
-use crate::ops::simd::{Level, Simd};
+use crate::ops::simd::{Kernel, Level, Simd};
 
 /// How many vectors of neighbouring pixels a tile of the sums takes.
 const WIDE: usize = 3;
 
 /// How many channels a tile takes, so that their sums stay in registers.
-const fn channels_a_tile<S: Simd>() -> usize {
-    S::REGISTERS / 4
+const fn channels_a_tile(registers: usize) -> usize {
+    registers / 4
 }
 
 /// Sums over taps: `to[o·to_stride + p] = start[o] + Σ_k weight[k, o]·from[offsets[k] + p]`.
@@ -51,12 +49,7 @@ pub(super) fn pack(
     taps: usize,
     weight: impl Fn(usize, usize) -> f32,
 ) -> Vec<f32> {
-    let most = match level {
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => channels_a_tile::<Avx512>(),
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => channels_a_tile::<Avx2>(),
-    };
+    let most = channels_a_tile(level.registers());
     let mut packed = Vec::with_capacity(channels * taps);
     for (start, n) in blocks(channels, most) {
         for k in 0..taps {
@@ -77,28 +70,17 @@ pub(super) fn sums(level: Level, sums: &Sums<'_>, to: &mut [f32]) {
     assert!(sums.pixels.is_multiple_of(level.lanes()));
     // SAFETY: the level was detected on this processor; the assertions hold that all that is read
     // and written lies within the slices.
-    unsafe {
-        match level {
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => sums_avx512(sums, to.as_mut_ptr()),
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => sums_avx2(sums, to.as_mut_ptr()),
-        }
+    unsafe { level.run(AllSums(sums, to.as_mut_ptr())) }
+}
+
+struct AllSums<'a>(&'a Sums<'a>, *mut f32);
+
+impl Kernel for AllSums<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        // SAFETY: the caller's conditions.
+        unsafe { all_sums::<S>(self.0, self.1) }
     }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-unsafe fn sums_avx512(sums: &Sums<'_>, to: *mut f32) {
-    // SAFETY: the caller's conditions.
-    unsafe { all_sums::<Avx512>(sums, to) }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn sums_avx2(sums: &Sums<'_>, to: *mut f32) {
-    // SAFETY: the caller's conditions.
-    unsafe { all_sums::<Avx2>(sums, to) }
 }
 
 /// Pixels outside, blocks of taps within them, channels inside: what the taps read stays in the nearest
@@ -117,7 +99,7 @@ unsafe fn all_sums<S: Simd>(sums: &Sums<'_>, to: *mut f32) {
                 first: k == 0,
                 to_stride: sums.to_stride,
             };
-            for (start, n) in blocks(sums.channels, channels_a_tile::<S>()) {
+            for (start, n) in blocks(sums.channels, channels_a_tile(S::REGISTERS)) {
                 // SAFETY: the block lies within what `sums` checked.
                 unsafe {
                     let to = to.add(start * sums.to_stride + p);

@@ -11,11 +11,7 @@ pub(super) fn lane_blocks(level: Level, channels: usize) -> Vec<(usize, usize)> 
     let mut all = Vec::new();
     let mut start = 0;
     while start < channels {
-        let lanes = match channels - start {
-            1..=4 => 4,
-            5..=8 => 8,
-            _ => level.lanes(),
-        };
+        let lanes = level.lanes_for(channels - start);
         all.push((start, lanes));
         start += lanes;
     }
@@ -85,27 +81,33 @@ fn add(totals: &mut [f32; 4], values: [f32; 4]) {
 }
 
 /// Four rows of four as four columns.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 #[inline(always)]
 pub(in crate::ops) fn transposed(rows: [[f32; 4]; 4]) -> [[f32; 4]; 4] {
-    use std::arch::x86_64::{
-        __m128, _mm_movehl_ps, _mm_movelh_ps, _mm_unpackhi_ps, _mm_unpacklo_ps,
+    // Two vectors' lower halves, number by number in turn, and their upper halves.
+    #[cfg(target_arch = "aarch64")]
+    use std::arch::aarch64::{
+        float32x4_t as Vector, vzip1q_f32 as zip_low, vzip2q_f32 as zip_high,
     };
-    // SAFETY: every x86_64 has these instructions, and the types are four numbers each.
+    #[cfg(target_arch = "x86_64")]
+    use std::arch::x86_64::{
+        __m128 as Vector, _mm_unpackhi_ps as zip_high, _mm_unpacklo_ps as zip_low,
+    };
+    // SAFETY: every such processor has these instructions, and the types are four numbers each.
     unsafe {
-        let [a, b, c, d]: [__m128; 4] = std::mem::transmute(rows);
-        let (low_ab, low_cd) = (_mm_unpacklo_ps(a, b), _mm_unpacklo_ps(c, d));
-        let (high_ab, high_cd) = (_mm_unpackhi_ps(a, b), _mm_unpackhi_ps(c, d));
+        let [a, b, c, d]: [Vector; 4] = std::mem::transmute(rows);
+        let (low_ac, low_bd) = (zip_low(a, c), zip_low(b, d));
+        let (high_ac, high_bd) = (zip_high(a, c), zip_high(b, d));
         std::mem::transmute([
-            _mm_movelh_ps(low_ab, low_cd),
-            _mm_movehl_ps(low_cd, low_ab),
-            _mm_movelh_ps(high_ab, high_cd),
-            _mm_movehl_ps(high_cd, high_ab),
+            zip_low(low_ac, low_bd),
+            zip_high(low_ac, low_bd),
+            zip_low(high_ac, high_bd),
+            zip_high(high_ac, high_bd),
         ])
     }
 }
 
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub(in crate::ops) fn transposed(rows: [[f32; 4]; 4]) -> [[f32; 4]; 4] {
     std::array::from_fn(|column| rows.map(|row| row[column]))
 }

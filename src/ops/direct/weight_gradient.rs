@@ -77,7 +77,7 @@ pub(super) fn weight_gradient(
 /// The kernel's rows in as many ranges as keep the threads busy, but whole tiles where that is enough.
 fn row_ranges(layout: &Layout, level: Level, shares: usize) -> Vec<Range<usize>> {
     let rows = layout.rows.len();
-    let most = rows_a_tile(level, layout.columns);
+    let most = rows_a_tile(level.registers(), layout.columns);
     let threads = rayon::current_num_threads();
     let tiles = rows.div_ceil(most);
     let wanted = (threads * TASKS_A_THREAD).div_ceil(shares).min(tiles);

@@ -7,9 +7,7 @@
 #![allow(clippy::needless_range_loop)]
 
 use super::sums::blocks;
-#[cfg(target_arch = "x86_64")]
-use crate::ops::simd::{Avx2, Avx512, Sse};
-use crate::ops::simd::{Level, Simd};
+use crate::ops::simd::{Kernel, Level, Quarter, Simd};
 use crate::size::Size2;
 
 /// Sums over images and their outputs' pixels (y, x), for each kernel row r and column j:
@@ -31,8 +29,8 @@ pub(super) struct Weights<'a> {
 }
 
 /// How many rows of a kernel of `columns` are summed at once, at most: what stays in registers.
-pub(super) fn rows_a_tile(level: Level, columns: usize) -> usize {
-    match (columns.min(MOST_COLUMNS), level.registers()) {
+pub(super) fn rows_a_tile(registers: usize, columns: usize) -> usize {
+    match (columns.min(MOST_COLUMNS), registers) {
         (5, 32) => 5,
         (4, 32) => 6,
         (1..=3, 32) => 8,
@@ -59,48 +57,32 @@ pub(super) fn weights(level: Level, job: &Weights<'_>, to: &mut [f32]) {
     assert!(before * job.from_image + end <= job.from.len());
     assert!(before * job.grad_image + h * w * job.lanes <= job.grad.len());
     assert!(job.rows.len() * job.columns * job.lanes <= to.len());
-    let to = to.as_mut_ptr();
     // SAFETY: the level was detected on this processor; the assertions hold that all that is read
     // and written lies within the slices.
-    unsafe {
-        match level {
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => weights_avx512(job, to),
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => weights_avx2(job, to),
-        }
-    }
+    unsafe { level.run(AllWeights(job, to.as_mut_ptr())) }
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
-unsafe fn weights_avx512(job: &Weights<'_>, to: *mut f32) {
-    // SAFETY: the caller's conditions.
-    unsafe {
-        match job.lanes {
-            16 => all::<Avx512>(Level::Avx512, job, to),
-            8 => all::<Avx2>(Level::Avx512, job, to),
-            _ => all::<Sse>(Level::Avx512, job, to),
-        }
-    }
-}
+struct AllWeights<'a>(&'a Weights<'a>, *mut f32);
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn weights_avx2(job: &Weights<'_>, to: *mut f32) {
-    // SAFETY: the caller's conditions.
-    unsafe {
-        match job.lanes {
-            8 => all::<Avx2>(Level::Avx2, job, to),
-            _ => all::<Sse>(Level::Avx2, job, to),
+impl Kernel for AllWeights<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let Self(job, to) = self;
+        // SAFETY: the caller's conditions.
+        unsafe {
+            match job.lanes {
+                lanes if lanes == S::LANES => all::<S>(S::REGISTERS, job, to),
+                lanes if lanes == S::Half::LANES => all::<S::Half>(S::REGISTERS, job, to),
+                _ => all::<Quarter<S>>(S::REGISTERS, job, to),
+            }
         }
     }
 }
 
 #[inline(always)]
-unsafe fn all<S: Simd>(level: Level, job: &Weights<'_>, to: *mut f32) {
+unsafe fn all<S: Simd>(registers: usize, job: &Weights<'_>, to: *mut f32) {
     for (j, columns) in blocks(job.columns, MOST_COLUMNS) {
-        let most = rows_a_tile(level, columns);
+        let most = rows_a_tile(registers, columns);
         for (r, rows) in blocks(job.rows.len(), most) {
             // SAFETY: the tile lies within what `weights` checked.
             unsafe { Tile { r, rows, j }.dispatch::<S>(job, columns, most, to) };

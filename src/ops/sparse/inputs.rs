@@ -7,9 +7,7 @@ use std::ops::Range;
 
 use super::list::{List, Plane};
 use crate::ops::aligned::Aligned;
-#[cfg(target_arch = "x86_64")]
-use crate::ops::simd::{Avx2, Avx512};
-use crate::ops::simd::{Level, Simd};
+use crate::ops::simd::{Kernel, Level, Simd};
 use crate::size::Size2;
 
 /// Outputs' gradients of one image that are not zero, for one block of output channels.
@@ -264,22 +262,12 @@ impl Inputs {
                 at: &flows.list.at[range],
                 weight: weight.as_ptr(),
                 shift,
+                lanes,
+                to: to.as_mut_ptr(),
             };
-            self.scatter(&job, lanes, to);
-        }
-    }
-
-    fn scatter(&self, job: &Scatter<'_>, lanes: usize, to: &mut [f32]) {
-        let to = to.as_mut_ptr();
-        // SAFETY: the level was detected on this processor; `check` holds that each flow lies in its row,
-        // so with the tap's shift in the strip, and has one of the block's channels.
-        unsafe {
-            match self.level {
-                #[cfg(target_arch = "x86_64")]
-                Level::Avx512 => scatter_avx512(job, lanes, to),
-                #[cfg(target_arch = "x86_64")]
-                Level::Avx2 => scatter_avx2(job, lanes, to),
-            }
+            // SAFETY: the level was detected on this processor; `check` holds that each flow lies in its
+            // row, so with the tap's shift in the strip, and has one of the block's channels.
+            unsafe { self.level.run(job) };
         }
     }
 }
@@ -290,47 +278,40 @@ struct Scatter<'a> {
     at: &'a [u32],
     weight: *const f32,
     shift: isize,
+    lanes: usize,
+    to: *mut f32,
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-unsafe fn scatter_avx512(job: &Scatter<'_>, lanes: usize, to: *mut f32) {
-    // SAFETY: the caller's conditions.
-    unsafe { scatter::<Avx512>(job, lanes, to) }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn scatter_avx2(job: &Scatter<'_>, lanes: usize, to: *mut f32) {
-    // SAFETY: the caller's conditions.
-    unsafe { scatter::<Avx2>(job, lanes, to) }
-}
-
-#[inline(always)]
-unsafe fn scatter<S: Simd>(job: &Scatter<'_>, lanes: usize, to: *mut f32) {
-    // SAFETY: the caller's conditions.
-    unsafe {
-        match lanes / S::LANES {
-            1 => scatter_vectors::<S, 1>(job, to),
-            2 => scatter_vectors::<S, 2>(job, to),
-            3 => scatter_vectors::<S, 3>(job, to),
-            _ => scatter_vectors::<S, 4>(job, to),
+impl Kernel for Scatter<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        // SAFETY: the caller's conditions.
+        unsafe {
+            match self.lanes / S::LANES {
+                1 => self.vectors::<S, 1>(),
+                2 => self.vectors::<S, 2>(),
+                3 => self.vectors::<S, 3>(),
+                _ => self.vectors::<S, 4>(),
+            }
         }
     }
 }
 
-#[inline(always)]
-unsafe fn scatter_vectors<S: Simd, const V: usize>(job: &Scatter<'_>, to: *mut f32) {
-    // SAFETY: the caller's conditions.
-    unsafe {
-        for ((&value, &channel), &at) in job.values.iter().zip(job.channels).zip(job.at) {
-            let value = S::splat(value);
-            let weight = job.weight.add(channel as usize * V * S::LANES);
-            let to = to.offset((at as isize + job.shift) * (V * S::LANES) as isize);
-            for v in 0..V {
-                let weight = S::load(weight.add(v * S::LANES));
-                let to = to.add(v * S::LANES);
-                S::store(S::mul_add(value, weight, S::load(to)), to);
+impl Scatter<'_> {
+    #[inline(always)]
+    unsafe fn vectors<S: Simd, const V: usize>(&self) {
+        // SAFETY: the caller's conditions.
+        unsafe {
+            for ((&value, &channel), &at) in self.values.iter().zip(self.channels).zip(self.at) {
+                let value = S::splat(value);
+                let weight = self.weight.add(channel as usize * V * S::LANES);
+                let to = (at as isize + self.shift) * (V * S::LANES) as isize;
+                let to = self.to.offset(to);
+                for v in 0..V {
+                    let weight = S::load(weight.add(v * S::LANES));
+                    let to = to.add(v * S::LANES);
+                    S::store(S::mul_add(value, weight, S::load(to)), to);
+                }
             }
         }
     }

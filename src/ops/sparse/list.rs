@@ -78,15 +78,13 @@ impl List {
         let most = rows.len().div_ceil(if plane.pooled() { 2 } else { 1 }) * w;
         assert!(self.n + most + 16 <= self.at.len());
         assert!(self.values.len() == self.at.len());
-        // SAFETY: the level was detected on this processor; the assertions hold that the rows are there, and
-        // that there is room.
-        unsafe {
-            match level {
-                #[cfg(target_arch = "x86_64")]
-                Level::Avx512 => self.push_avx512(plane, rows, first, width),
-                #[cfg(target_arch = "x86_64")]
-                Level::Avx2 => self.push_plain(plane, rows, first, width),
-            }
+        match level {
+            // SAFETY: the level was detected on this processor; the assertions hold that the rows are there,
+            // and that there is room.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => unsafe { self.push_avx512(plane, rows, first, width) },
+            // The others cannot store the chosen of a vector side by side.
+            _ => self.push_plain(plane, rows, first, width),
         }
     }
 

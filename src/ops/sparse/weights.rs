@@ -3,9 +3,7 @@
 // Indices, so that the compiler unrolls the loops and keeps the arrays in registers.
 #![allow(clippy::needless_range_loop)]
 
-#[cfg(target_arch = "x86_64")]
-use crate::ops::simd::{Avx2, Avx512, Sse};
-use crate::ops::simd::{Level, Simd};
+use crate::ops::simd::{Kernel, Level, Quarter, Simd};
 use crate::size::Size2;
 
 /// From how many channels on each pixel begins a vector: then no vector straddles two lines of the cache.
@@ -46,11 +44,7 @@ impl Windows {
             1 => (1, kernel.w * pixel),
             _ => (kernel.w, pixel),
         };
-        let lanes = match length {
-            0..=4 => 4,
-            5..=8 => 8,
-            _ => level.lanes(),
-        };
+        let lanes = level.lanes_for(length);
         let vectors = length.div_ceil(lanes);
         let mut offsets = Vec::with_capacity(kernel.h * pieces * vectors);
         for i in 0..kernel.h {
@@ -116,12 +110,12 @@ impl Windows {
         // SAFETY: the level was detected on this processor; the assertions hold that all that is read
         // and written lies within the slices.
         unsafe {
-            match self.level {
-                #[cfg(target_arch = "x86_64")]
-                Level::Avx512 => add_avx512(self, &entries, from, to),
-                #[cfg(target_arch = "x86_64")]
-                Level::Avx2 => add_avx2(self, &entries, from, to),
-            }
+            self.level.run(Add {
+                windows: self,
+                entries: &entries,
+                from,
+                to,
+            })
         }
     }
 
@@ -153,63 +147,64 @@ struct Entries<'a> {
     at: &'a [u32],
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
-unsafe fn add_avx512(windows: &Windows, entries: &Entries<'_>, from: *const f32, to: *mut f32) {
-    // SAFETY: the caller's conditions.
-    unsafe {
-        match windows.lanes {
-            16 => all::<Avx512, 28>(windows, entries, from, to),
-            8 => all::<Avx2, 28>(windows, entries, from, to),
-            _ => all::<Sse, 28>(windows, entries, from, to),
-        }
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn add_avx2(windows: &Windows, entries: &Entries<'_>, from: *const f32, to: *mut f32) {
-    // SAFETY: the caller's conditions.
-    unsafe {
-        match windows.lanes {
-            8 => all::<Avx2, 12>(windows, entries, from, to),
-            _ => all::<Sse, 12>(windows, entries, from, to),
-        }
-    }
-}
-
-/// At most `MOST` segments at once, so that their sums stay in registers.
-#[inline(always)]
-unsafe fn all<S: Simd, const MOST: usize>(
-    windows: &Windows,
-    entries: &Entries<'_>,
+struct Add<'a> {
+    windows: &'a Windows,
+    entries: &'a Entries<'a>,
     from: *const f32,
     to: *mut f32,
-) {
-    let segments = windows.offsets.len();
-    let bias = segments * S::LANES;
-    // SAFETY: the caller's conditions.
-    unsafe {
-        let mut sum = S::load(to.add(bias));
-        for &value in entries.values {
-            sum = S::add(sum, S::splat(value));
-        }
-        S::store(sum, to.add(bias));
-        let passes = segments.div_ceil(MOST).max(1);
-        for pass in 0..passes {
-            let (start, end) = (pass * segments / passes, (pass + 1) * segments / passes);
-            let offsets = &windows.offsets[start..end];
-            let to = to.add(start * S::LANES);
-            let job = (windows.pixel, offsets, entries);
-            macro_rules! of {
-                ($($n:literal)*) => {
-                    match offsets.len() {
-                        $($n if $n <= MOST => tile::<S, $n>(job, from, to),)*
-                        _ => {}
-                    }
-                };
+}
+
+impl Kernel for Add<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        // What else a step needs takes four registers.
+        let most = S::REGISTERS - 4;
+        // SAFETY: the caller's conditions.
+        unsafe {
+            match self.windows.lanes {
+                lanes if lanes == S::LANES => self.all::<S>(most),
+                lanes if lanes == S::Half::LANES => self.all::<S::Half>(most),
+                _ => self.all::<Quarter<S>>(most),
             }
-            of!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28);
+        }
+    }
+}
+
+impl Add<'_> {
+    /// At most `most` segments at once, so that their sums stay in registers.
+    #[inline(always)]
+    unsafe fn all<S: Simd>(&self, most: usize) {
+        let Self {
+            windows,
+            entries,
+            from,
+            to,
+        } = *self;
+        let segments = windows.offsets.len();
+        let bias = segments * S::LANES;
+        // SAFETY: the caller's conditions.
+        unsafe {
+            let mut sum = S::load(to.add(bias));
+            for &value in entries.values {
+                sum = S::add(sum, S::splat(value));
+            }
+            S::store(sum, to.add(bias));
+            let passes = segments.div_ceil(most).max(1);
+            for pass in 0..passes {
+                let (start, end) = (pass * segments / passes, (pass + 1) * segments / passes);
+                let offsets = &windows.offsets[start..end];
+                let to = to.add(start * S::LANES);
+                let job = (windows.pixel, offsets, entries);
+                macro_rules! of {
+                    ($($n:literal)*) => {
+                        match offsets.len() {
+                            $($n if $n <= most => tile::<S, $n>(job, from, to),)*
+                            _ => {}
+                        }
+                    };
+                }
+                of!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28);
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Max pooling of 2×2 and ReLU of one channel.
 #![allow(unsafe_code)]
 
-use crate::ops::simd::Level;
+use crate::ops::simd::{Kernel, Level, Simd};
 use crate::size::Size2;
 
 /// Of each window the greatest, where it is positive or not a number, else 0; `which` tells its place in the
@@ -13,27 +13,29 @@ pub(super) fn pool_relu(
     to: &mut [f32],
     which: &mut [u8],
 ) {
+    let pool = Pool {
+        plane,
+        size,
+        to,
+        which,
+    };
     // SAFETY: the level was detected on this processor.
-    unsafe {
-        match level {
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => pool_avx512(plane, size, to, which),
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => pool_avx2(plane, size, to, which),
-        }
+    unsafe { level.run(pool) }
+}
+
+struct Pool<'a> {
+    plane: &'a [f32],
+    size: Size2,
+    to: &'a mut [f32],
+    which: &'a mut [u8],
+}
+
+impl Kernel for Pool<'_> {
+    /// Plain code, for which the compiler finds the vectors.
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        pool(self.plane, self.size, self.to, self.which);
     }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
-unsafe fn pool_avx512(plane: &[f32], size: Size2, to: &mut [f32], which: &mut [u8]) {
-    pool(plane, size, to, which);
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn pool_avx2(plane: &[f32], size: Size2, to: &mut [f32], which: &mut [u8]) {
-    pool(plane, size, to, which);
 }
 
 #[inline(always)]
