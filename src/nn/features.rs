@@ -34,12 +34,33 @@ impl Features {
     }
 
     pub(super) fn forward(&self, images: &Tensor) -> Result<Tensor> {
-        if let Some(blocks) = self.blocks(images) {
-            let parameters: Option<Vec<_>> = self.layers.iter().map(Layer::parameters).collect();
-            if let Some(parameters) = parameters {
-                return Ok(stack(images, &blocks, &parameters, &self.memory)?);
-            }
+        match self.in_one(images, |tensor| tensor.clone()) {
+            Some(found) => found,
+            None => self.one_by_one(images),
         }
+    }
+
+    /// As [`forward`](Self::forward), where no gradient will be asked for.
+    pub(super) fn infer(&self, images: &Tensor) -> Result<Tensor> {
+        match self.in_one(images, Tensor::detach) {
+            Some(found) => found,
+            None => self.one_by_one(images),
+        }
+    }
+
+    /// As one operation, on what `view` makes of the images and the parameters; where that takes them.
+    fn in_one(&self, images: &Tensor, view: impl Fn(&Tensor) -> Tensor) -> Option<Result<Tensor>> {
+        let blocks = self.blocks(images)?;
+        let parameters = self.layers.iter().map(|layer| {
+            let (weight, bias) = (layer.conv.weight(), layer.conv.bias()?);
+            Some((view(weight), view(bias)))
+        });
+        let parameters: Vec<_> = parameters.collect::<Option<_>>()?;
+        let found = stack(&view(images), &blocks, &parameters, &self.memory);
+        Some(found.map_err(Into::into))
+    }
+
+    fn one_by_one(&self, images: &Tensor) -> Result<Tensor> {
         let mut x = images.clone();
         for Layer { conv, pool } in &self.layers {
             x = conv.forward(&x)?;
@@ -79,12 +100,6 @@ impl Features {
     pub(super) fn named_parameters(&self) -> impl Iterator<Item = (String, Vec<(String, Var)>)> {
         let layers = self.layers.iter().zip(1..);
         layers.map(|(layer, i)| (format!("conv{i}"), layer.conv.named_parameters()))
-    }
-}
-
-impl Layer {
-    fn parameters(&self) -> Option<(&Tensor, &Tensor)> {
-        Some((self.conv.weight(), self.conv.bias()?))
     }
 }
 
@@ -184,6 +199,10 @@ mod tests {
                         "{shape:?}, {sizes:?}: {wrong} of {of} of tensor {i}"
                     );
                 }
+                let inferred = features.infer(&images).unwrap();
+                assert!(!inferred.track_op());
+                let values = |t: &Tensor| t.to_vec2::<f32>().unwrap();
+                assert_eq!(values(&inferred), values(&whole[0]));
             }
         }
     }

@@ -47,6 +47,16 @@ pub trait Network {
     /// Those of the layers inside.
     fn forward(&self, images: &Tensor) -> Result<Tensor>;
 
+    /// The same logits where no gradient will be asked for, as under `torch.no_grad`. What is kept for a gradient
+    /// may be left out; a network that cannot leave anything out need not write it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`forward`](Self::forward).
+    fn infer(&self, images: &Tensor) -> Result<Tensor> {
+        Ok(self.forward(images)?.detach())
+    }
+
     /// All parameters with their names, in PyTorch's order: `conv1.weight`, `conv1.bias`, …
     fn named_parameters(&self) -> Vec<(String, Var)>;
 
@@ -156,9 +166,12 @@ impl Net {
 
 impl Network for Net {
     fn forward(&self, images: &Tensor) -> Result<Tensor> {
-        let x = self.features.forward(images)?;
-        let x = relu(&self.fc1.forward(&x)?)?;
-        self.fc2.forward(&x)
+        logits(self.features.forward(images)?, [&self.fc1, &self.fc2])
+    }
+
+    fn infer(&self, images: &Tensor) -> Result<Tensor> {
+        let x = self.features.infer(images)?;
+        Ok(logits(x, [&self.fc1, &self.fc2])?.detach())
     }
 
     fn named_parameters(&self) -> Vec<(String, Var)> {
@@ -225,9 +238,12 @@ impl LargeNet {
 
 impl Network for LargeNet {
     fn forward(&self, images: &Tensor) -> Result<Tensor> {
-        let x = self.features.forward(images)?;
-        let x = relu(&self.fc1.forward(&x)?)?;
-        self.fc2.forward(&x)
+        logits(self.features.forward(images)?, [&self.fc1, &self.fc2])
+    }
+
+    fn infer(&self, images: &Tensor) -> Result<Tensor> {
+        let x = self.features.infer(images)?;
+        Ok(logits(x, [&self.fc1, &self.fc2])?.detach())
     }
 
     fn named_parameters(&self) -> Vec<(String, Var)> {
@@ -239,6 +255,10 @@ impl fmt::Display for LargeNet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_parts(f, "LargeNet", &self.features, [&self.fc1, &self.fc2])
     }
+}
+
+fn logits(features: Tensor, [fc1, fc2]: [&Linear; 2]) -> Result<Tensor> {
+    fc2.forward(&relu(&fc1.forward(&features)?)?)
 }
 
 fn named(features: &Features, linear: [&Linear; 2]) -> Vec<(String, Var)> {

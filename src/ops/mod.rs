@@ -6,7 +6,13 @@
 // Without vectors (wasm) there is no `Level`: what takes one is never reached, and im2col does the work.
 #![cfg_attr(
     not(any(target_arch = "x86_64", target_arch = "aarch64")),
-    allow(dead_code, unused_unsafe, unused_variables, unreachable_code, unreachable_patterns)
+    allow(
+        dead_code,
+        unused_unsafe,
+        unused_variables,
+        unreachable_code,
+        unreachable_patterns
+    )
 )]
 
 pub(crate) mod adagrad;

@@ -172,7 +172,7 @@ pub fn evaluate(net: &dyn Network, loader: &DataLoader, device: &Device) -> Resu
     let mut probabilities = Vec::new();
     while let Some(batch) = batches.next() {
         let Batch { images, targets } = batch?;
-        let logits = batches.meanwhile(|| net.forward(&images.to_device(device)?))?;
+        let logits = batches.meanwhile(|| net.infer(&images.to_device(device)?))?;
         let logits = Logits::read(&logits, targets.dim(0)?)?;
         for (row, target) in logits.rows().zip(targets.to_vec1::<i64>()?) {
             let class = usize::try_from(target)

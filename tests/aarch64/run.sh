@@ -21,7 +21,7 @@ if ! rustup target add "$target" 2>/dev/null; then
   root="$home/root"
   if [ ! -x "$root/usr/bin/rustc" ]; then
     scratch=$(mktemp -d "$home/packages.XXXX")
-    (cd "$scratch" && apt-get download rustc-web rust-web-src libstd-rust-web-1.96 libllvm22 &&
+    (cd "$scratch" && apt-get download rustc-web rust-web-src libstd-rust-web-dev libstd-rust-web-1.96 libllvm22 &&
       for package in ./*.deb; do dpkg -x "$package" root; done)
     rm -rf "$root"
     mv "$scratch/root" "$root"

@@ -1,10 +1,11 @@
 //! The forward convolution of one image: copies of it, one for each column of the kernel, each as wide as
 //! the output; so that neighbouring outputs read neighbouring pixels, also from row to row.
+#![allow(unsafe_code)]
 
 use super::layout::Order;
 use super::sums::{Sums, pack, sums};
 use crate::ops::conv2d::Problem;
-use crate::ops::simd::Level;
+use crate::ops::simd::{Kernel, Level, Quarter, Simd};
 use crate::size::Size2;
 
 /// One group of one image, before and after its convolution.
@@ -101,32 +102,77 @@ impl Columns {
     }
 
     fn copy(&self, image: &[f32], to: &mut [f32]) {
-        let (width, plane) = (self.output.w, self.input.h * self.input.w);
-        let mut rows = to.chunks_exact_mut(width);
-        for &shift in &self.shifts {
+        let plane = self.padded_rows * self.output.w;
+        let copies = to.chunks_exact_mut(self.channels * plane);
+        for (&shift, to) in self.shifts.iter().zip(copies) {
             // Output column x reads input column x + shift − before.
-            let left = self.before.w.saturating_sub(shift).min(width);
+            let left = self.before.w.saturating_sub(shift).min(self.output.w);
             let from = (shift + left).saturating_sub(self.before.w);
-            let n = (width - left).min(self.input.w.saturating_sub(from));
-            let whole = n == width && self.padded_rows == self.input.h;
-            for image in image.chunks_exact(plane) {
-                if whole {
-                    for row in image.chunks_exact(self.input.w) {
-                        let Some(to) = rows.next() else { return };
-                        copy_row(&row[from..][..n], to);
-                    }
-                    continue;
+            let n = (self.output.w - left).min(self.input.w.saturating_sub(from));
+            if n == self.output.w && self.padded_rows == self.input.h {
+                // The rows of all channels are as far from each other.
+                let rows = Rows {
+                    from: &image[from..],
+                    width: self.input.w,
+                    to,
+                    n,
+                };
+                rows.copy(self.level);
+                continue;
+            }
+            let images = image.chunks_exact(self.input.h * self.input.w);
+            for (image, to) in images.zip(to.chunks_exact_mut(plane)) {
+                self.copy_padded(image, (from, left, n), to);
+            }
+        }
+    }
+
+    /// `n` columns of an image from `from` on, to those from `left` on; 0 around them.
+    fn copy_padded(&self, image: &[f32], (from, left, n): (usize, usize, usize), to: &mut [f32]) {
+        for (y, to) in to.chunks_exact_mut(self.output.w).enumerate() {
+            match y.checked_sub(self.before.h).filter(|&y| y < self.input.h) {
+                Some(y) => {
+                    to[..left].fill(0.0);
+                    let row = &image[y * self.input.w + from..][..n];
+                    to[left..left + n].copy_from_slice(row);
+                    to[left + n..].fill(0.0);
                 }
-                for y in 0..self.padded_rows {
-                    let Some(to) = rows.next() else { return };
-                    match y.checked_sub(self.before.h).filter(|&y| y < self.input.h) {
-                        Some(y) => {
-                            to[..left].fill(0.0);
-                            let row = &image[y * self.input.w + from..][..n];
-                            copy_row(row, &mut to[left..left + n]);
-                            to[left + n..].fill(0.0);
-                        }
-                        None => to.fill(0.0),
+                None => to.fill(0.0),
+            }
+        }
+    }
+}
+
+/// The first `n` numbers of rows of `width`, side by side.
+struct Rows<'a> {
+    from: &'a [f32],
+    width: usize,
+    to: &'a mut [f32],
+    n: usize,
+}
+
+impl Rows<'_> {
+    fn copy(self, level: Level) {
+        let rows = self.to.len() / self.n;
+        assert!(self.n <= self.width && (rows - 1) * self.width + self.n <= self.from.len());
+        // SAFETY: the level was detected on this processor; the assertion holds that the rows are there.
+        unsafe { level.run(self) }
+    }
+}
+
+impl Kernel for Rows<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        // SAFETY: the caller's conditions.
+        unsafe {
+            match self.n {
+                n if n >= S::LANES => self.run_in::<S>(),
+                n if n >= S::Half::LANES => self.run_in::<S::Half>(),
+                n if n >= Quarter::<S>::LANES => self.run_in::<Quarter<S>>(),
+                n => {
+                    let rows = self.from.chunks(self.width);
+                    for (to, row) in self.to.chunks_exact_mut(n).zip(rows) {
+                        to.copy_from_slice(&row[..n]);
                     }
                 }
             }
@@ -134,15 +180,23 @@ impl Columns {
     }
 }
 
-/// Rows are short: a call for each would take longer than the copy.
-#[inline(always)]
-fn copy_row(row: &[f32], to: &mut [f32]) {
-    let (eights, rest) = row.as_chunks::<8>();
-    let (to_eights, to_rest) = to.as_chunks_mut::<8>();
-    for (to, eight) in to_eights.iter_mut().zip(eights) {
-        *to = *eight;
-    }
-    for (to, value) in to_rest.iter_mut().zip(rest) {
-        *to = *value;
+impl Rows<'_> {
+    /// The last vector of a row begins within the one before, where they do not fill it.
+    #[inline(always)]
+    unsafe fn run_in<S: Simd>(self) {
+        let (mut from, mut to) = (self.from.as_ptr(), self.to.as_mut_ptr());
+        let last = self.n - S::LANES;
+        for _ in 0..self.to.len() / self.n {
+            let mut x = 0;
+            // SAFETY: the caller's conditions.
+            unsafe {
+                while x < last {
+                    S::store(S::load(from.add(x)), to.add(x));
+                    x += S::LANES;
+                }
+                S::store(S::load(from.add(last)), to.add(last));
+            }
+            (from, to) = (from.wrapping_add(self.width), to.wrapping_add(self.n));
+        }
     }
 }

@@ -84,18 +84,19 @@ impl Chunk {
         }
     }
 
-    /// `images` and `output` are those of this chunk.
+    /// `images` and `output` are those of this chunk, of `n` images.
     pub(super) fn forward(
         &mut self,
         plan: &Plan,
         weights: &[Weights<'_>],
+        n: usize,
         images: &[f32],
         output: &mut [f32],
     ) {
+        self.images = n;
         self.blocks.resize_with(plan.blocks.len(), Kept::default);
         SCRATCH.with_borrow_mut(|scratch| {
             let last = plan.blocks.len() - 1;
-            let n = self.images;
             for (k, planned) in plan.blocks.iter().enumerate() {
                 let (before, rest) = self.blocks.split_at_mut(k);
                 let kept = &mut rest[0];
@@ -198,8 +199,14 @@ impl Planned {
             .columns
             .convolve(image, &weights.packed, weights.bias, scratch);
         let size = self.block.geometry.output;
-        let pixels = to.len() / self.block.out_channels;
-        let planes = found.chunks_exact(self.columns.out_pixels());
+        let (mut size, mut stride) = (size, self.columns.out_pixels());
+        // Planes that lie close to each other are one.
+        if stride == size.h * size.w && size.h.is_multiple_of(2) {
+            size.h *= self.block.out_channels;
+            stride *= self.block.out_channels;
+        }
+        let pixels = to.len() / (found.len() / stride);
+        let planes = found.chunks_exact(stride);
         let planes = planes.map(|plane| &plane[..size.h * size.w]);
         let to = to.chunks_exact_mut(pixels);
         if self.block.pool {

@@ -10,6 +10,7 @@ mod pool;
 mod single;
 mod weights;
 
+use std::cell::RefCell;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
@@ -87,11 +88,12 @@ pub(crate) fn available() -> bool {
 }
 
 /// `images` (N, C, H, W) of f32 on the CPU, where there is at least one; of each block its weight (out, in,
-/// rows, columns) and bias. Gives what leaves the last block, (N, C′·H′·W′).
+/// rows, columns) and bias. Gives what leaves the last block, (N, C′·H′·W′). Where none of them is tracked, nothing
+/// is kept for a way back.
 pub(crate) fn stack(
     images: &Tensor,
     blocks: &[Block],
-    parameters: &[(&Tensor, &Tensor)],
+    parameters: &[(Tensor, Tensor)],
     memory: &Arc<Memory>,
 ) -> Result<Tensor> {
     let Some(level) = Level::detect() else {
@@ -100,16 +102,22 @@ pub(crate) fn stack(
     let mut flat = Vec::with_capacity(2 * parameters.len());
     for (weight, bias) in parameters {
         flat.push(weight.flatten_all()?);
-        flat.push((*bias).clone());
+        flat.push(bias.clone());
     }
     let parameters = Tensor::cat(&flat, 0)?;
     let plan = memory.plan(blocks, level);
     let op = StackOp {
         plan,
         memory: memory.clone(),
+        keep: images.track_op() || parameters.track_op(),
         chunks: Mutex::default(),
     };
     images.contiguous()?.apply_op2(&parameters, op)
+}
+
+thread_local! {
+    /// For images of which nothing is kept; a task's stay in the cache.
+    static PASSING: RefCell<Chunk> = RefCell::default();
 }
 
 /// Each task on some thread; one alone here, since to hand it over takes as long as an image.
@@ -123,7 +131,9 @@ fn each<T: Send>(tasks: Vec<T>, work: impl Fn(T) + Send + Sync) {
 struct StackOp {
     plan: Arc<Plan>,
     memory: Arc<Memory>,
-    /// Filled by the forward pass.
+    /// Whether there may be a way back.
+    keep: bool,
+    /// Filled by the forward pass, where they are kept.
     chunks: Mutex<Vec<Chunk>>,
 }
 
@@ -168,22 +178,28 @@ impl StackOp {
             })
             .collect();
         let sizes = self.plan.tasks(images.len() / image);
-        let mut chunks = self.chunks();
-        *chunks = self.memory.take(&self.plan, sizes.len());
-        chunks.resize_with(sizes.len(), Chunk::default);
         let mut output = zeros(images.len() / image * out)?;
         let (mut images, mut rest) = (images, output.as_mut_slice());
-        let mut tasks = Vec::with_capacity(sizes.len());
-        for (chunk, n) in chunks.iter_mut().zip(sizes) {
-            chunk.images = n;
-            let (own, to);
-            (own, images) = images.split_at(n * image);
-            (to, rest) = rest.split_at_mut(n * out);
-            tasks.push((chunk, own, to));
-        }
-        each(tasks, |(chunk, images, to)| {
-            chunk.forward(&self.plan, &weights, images, to)
+        let parts = sizes.iter().map(|&n| {
+            let own = images.split_off(..n * image).unwrap_or_default();
+            (n, own, rest.split_off_mut(..n * out).unwrap_or_default())
         });
+        if self.keep {
+            let mut chunks = self.chunks();
+            *chunks = self.memory.take(&self.plan, sizes.len());
+            chunks.resize_with(sizes.len(), Chunk::default);
+            let tasks: Vec<_> = chunks.iter_mut().zip(parts).collect();
+            each(tasks, |(chunk, (n, images, to))| {
+                chunk.forward(&self.plan, &weights, n, images, to)
+            });
+        } else {
+            let tasks: Vec<_> = parts.collect();
+            each(tasks, |(n, images, to)| {
+                PASSING.with_borrow_mut(|chunk| {
+                    chunk.forward(&self.plan, &weights, n, images, to);
+                });
+            });
+        }
         Ok(output)
     }
 }
