@@ -99,16 +99,16 @@ class Side:
             loss.item()
         return time.perf_counter() - start
 
-    def evaluate(self, net, batch):
+    def evaluate(self, net, batch, repeat):
         model, _ = self.net(net)
         x, y = self.test_set
         right = 0
         start = time.perf_counter()
         with torch.no_grad():
-            for at in range(0, len(x), batch):
+            for at in list(range(0, len(x), batch)) * repeat:
                 logits = model(self.place(x[at : at + batch]))
                 right += (logits.argmax(1) == y[at : at + batch]).sum().item()
-        return time.perf_counter() - start
+        return (time.perf_counter() - start) / repeat
 
     def layers(self, batch, size, repeat):
         model, sgd = self.net("layers")

@@ -78,7 +78,7 @@ impl Candlelight {
                 number("images"),
             )?,
             Some("evaluate") => {
-                let batch = number("batch");
+                let (batch, repeat) = (number("batch"), number("repeat"));
                 let loader = DataLoader::builder(self.test.clone())
                     .batch_size(batch)
                     .build()?;
@@ -86,8 +86,10 @@ impl Candlelight {
                 self.pool.install(|| -> candlelight::Result<f64> {
                     let start = Instant::now();
                     let net: &dyn Network = if large { big } else { small };
-                    evaluate(net, &loader, &Device::Cpu)?;
-                    Ok(start.elapsed().as_secs_f64())
+                    for _ in 0..repeat {
+                        evaluate(net, &loader, &Device::Cpu)?;
+                    }
+                    Ok(start.elapsed().as_secs_f64() / repeat as f64)
                 })?
             }
             _ => {
