@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget};
 
 use crate::project::{Chapter, Project};
 use crate::weave::Woven;
-use crate::{build, check, preprocess, serve, weave};
+use crate::{bench, build, check, preprocess, serve, weave};
 
 /// A book whose cells run: serve it, run it, build it, check it
 #[derive(Debug, Parser)]
@@ -37,6 +37,12 @@ enum Command {
     Build,
     /// Look for stale notebooks, broken links and cells that do not compile
     Check,
+    /// Measure how long a reader waits for a cell
+    Bench {
+        /// How many pages are opened, one after another
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+        rounds: u16,
+    },
     /// What mdBook calls: the book as JSON on stdin, the changed book on stdout
     #[command(hide = true)]
     Preprocess {
@@ -102,6 +108,10 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Build => {
             let folder = build::build(&Project::find()?)?;
             println!("{}", folder.join("index.html").display());
+        }
+        Command::Bench { rounds } => {
+            let rounds = usize::from(rounds);
+            bench::run(&Project::find()?, &bench::Options { rounds })?;
         }
         Command::Check => check(&Project::find()?)?,
     }

@@ -4,6 +4,7 @@
 //! runs them through [`engine`] and writes notebooks, [`preprocess`] puts cells and stored outputs on
 //! the page, [`serve`] runs them live, and [`check`] proves that all of these agree.
 
+pub mod bench;
 pub mod build;
 pub mod cells;
 pub mod check;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// What a page asks.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FromPage {
     /// Run one cell after those that wait.
@@ -23,7 +23,7 @@ pub enum FromPage {
 }
 
 /// What the server tells a page.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum ToPage {
     /// What the server is doing, for the status bar; empty where there is nothing to say.
@@ -76,7 +76,7 @@ pub enum ToPage {
 }
 
 /// How a cell ended.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Done {
     /// Without an error.
     pub ok: bool,

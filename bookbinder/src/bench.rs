@@ -1,0 +1,129 @@
+//! How long a reader waits for a cell, measured as a page would: over its web socket.
+
+mod cells;
+mod memory;
+mod page;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::project::Project;
+use crate::serve::{Server, launch, pool};
+use page::Page;
+
+/// How long a page has been open when its reader first presses Run.
+const OPEN: Duration = Duration::from_secs(15);
+/// How often an edited cell is run in a round.
+const EDITS: usize = 3;
+
+/// How `cargo book bench` was called.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How many pages are opened, one after another.
+    pub rounds: usize,
+}
+
+/// Measures, and prints a table.
+///
+/// # Errors
+///
+/// One line where the server does not start, or where a cell does not do what it should.
+pub fn run(project: &Project, options: &Options) -> Result<()> {
+    project.require_data()?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    let launcher = Arc::new(launch::Engines::new(project));
+    let measured = runtime.block_on(async {
+        let server = Server::bind(project, launcher, 0).await?;
+        let address = server.address().to_owned();
+        let (end, ended) = tokio::sync::oneshot::channel::<()>();
+        let serving = tokio::spawn(server.run(async {
+            // The sender is dropped, and never sends.
+            let _ = ended.await;
+        }));
+        let measured = measure(project, &address, options.rounds).await;
+        drop(end);
+        serving.await.context("the server was broken off")??;
+        measured
+    });
+    runtime.shutdown_background();
+    measured?.print();
+    Ok(())
+}
+
+/// All that was measured.
+#[derive(Default)]
+struct Measured {
+    first: Vec<f64>,
+    edited: Vec<Vec<f64>>,
+    new: Vec<f64>,
+    reset: Vec<f64>,
+    /// Bytes with one kernel more each time.
+    memory: Vec<f64>,
+}
+
+async fn measure(project: &Project, address: &str, rounds: usize) -> Result<Measured> {
+    let chapters = project.chapters()?;
+    ensure!(!chapters.is_empty(), "the book has no chapter");
+    let mut all = Measured {
+        edited: vec![Vec::new(); cells::EDITED.len()],
+        ..Measured::default()
+    };
+    for (round, chapter) in chapters.iter().cycle().take(rounds).enumerate() {
+        let mut page = Page::open(address, &chapter.name).await?;
+        tokio::time::sleep(OPEN).await;
+        if round < pool::MOST {
+            all.memory.extend(memory::of_children());
+        }
+        all.first.push(page.run(cells::FIRST).await?.shows("<svg")?);
+        for (edited, seconds) in cells::EDITED.iter().zip(&mut all.edited) {
+            for edit in 0..=EDITS {
+                let code = edited.code.replace("{}", &(10 + edit).to_string());
+                let took = page.run(&code).await?.shows(edited.shows)?;
+                // The first time it is a cell of a new shape.
+                match edit {
+                    0 => all.new.push(took),
+                    _ => seconds.push(took),
+                }
+            }
+        }
+        for code in cells::NEW {
+            all.new.push(page.run(code).await?.shows("")?);
+        }
+        all.reset.push(page.reset().await?);
+    }
+    Ok(all)
+}
+
+impl Measured {
+    fn print(&self) {
+        println!("seconds                      minimum   median  maximum   at most");
+        let open = format!("first Run, open for {} s", OPEN.as_secs());
+        row(&open, &self.first, 1.0);
+        for (edited, seconds) in cells::EDITED.iter().zip(&self.edited) {
+            row(&format!("again, {}", edited.name), seconds, edited.target);
+        }
+        row("a cell of a new shape", &self.new, 0.6);
+        row("Reset", &self.reset, 1.0);
+        if let [first, rest @ ..] = &self.memory[..] {
+            println!("\nmemory, MB                                  at most");
+            println!("{:28} {:8.0} {:13}", "one kernel", first / 1e6, 1200);
+            if let Some(last) = rest.last() {
+                let each = (last - first) / rest.len() as f64;
+                let name = format!("each of {} more", rest.len());
+                println!("{name:28} {:8.0} {:13}", each / 1e6, 600);
+            }
+        }
+    }
+}
+
+fn row(name: &str, seconds: &[f64], target: f64) {
+    let mut sorted = seconds.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    if let (Some(least), Some(median), Some(most)) =
+        (sorted.first(), sorted.get(sorted.len() / 2), sorted.last())
+    {
+        println!("{name:28} {least:8.2} {median:8.2} {most:8.2} {target:9.2}");
+    }
+}
