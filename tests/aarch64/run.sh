@@ -11,7 +11,8 @@ fi
 
 target=aarch64-unknown-linux-gnu
 home="${CARGO_TARGET_DIR:-$PWD/target}/aarch64"
-mkdir -p "$home"
+# Absolute: cargo starts rustc in other folders.
+home="$(mkdir -p "$home" && cd "$home" && pwd)"
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -L /usr/aarch64-linux-gnu"
 export CARGO_TARGET_DIR="$home/build"
