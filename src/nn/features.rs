@@ -1,17 +1,17 @@
-//! The convolutional part of a net: convolution, max pooling, ReLU, and again.
+//! The convolutional part of a net: convolution, max pooling, ReLU, and again; and the step to its linear layers.
 
 use std::fmt;
 use std::sync::Arc;
 
 use candle_core::{DType, Tensor, Var};
 
-use super::{Conv2d, MaxPool2d, relu};
+use super::{Conv2d, Linear, MaxPool2d, relu};
 use crate::Result;
-use crate::ops::stack::{self, Block, Memory, stack};
+use crate::ops::stack::{self, Block, Memory, stack_then_linear};
 use crate::size::Size2;
 
-/// Layers that give what leaves the last of them, flattened. On the CPU in f32 all of it is one operation; its
-/// results and gradients are to the last bit those of the layers one by one.
+/// Layers that give what leaves the last of them, flattened, to a linear layer. On the CPU in f32 all of it is one
+/// operation; its results and gradients are to the last bit those of the layers one by one.
 #[derive(Clone)]
 pub(super) struct Features {
     layers: Vec<Layer>,
@@ -33,30 +33,41 @@ impl Features {
         }
     }
 
-    pub(super) fn forward(&self, images: &Tensor) -> Result<Tensor> {
-        match self.in_one(images, |tensor| tensor.clone()) {
+    /// What `next` gives of it.
+    pub(super) fn forward(&self, images: &Tensor, next: &Linear) -> Result<Tensor> {
+        match self.in_one(images, next, |tensor| tensor.clone()) {
             Some(found) => found,
-            None => self.one_by_one(images),
+            None => next.forward(&self.one_by_one(images)?),
         }
     }
 
     /// As [`forward`](Self::forward), where no gradient will be asked for.
-    pub(super) fn infer(&self, images: &Tensor) -> Result<Tensor> {
-        match self.in_one(images, Tensor::detach) {
+    pub(super) fn infer(&self, images: &Tensor, next: &Linear) -> Result<Tensor> {
+        match self.in_one(images, next, Tensor::detach) {
             Some(found) => found,
-            None => self.one_by_one(images),
+            None => next.forward(&self.one_by_one(images)?),
         }
     }
 
     /// As one operation, on what `view` makes of the images and the parameters; where that takes them.
-    fn in_one(&self, images: &Tensor, view: impl Fn(&Tensor) -> Tensor) -> Option<Result<Tensor>> {
+    fn in_one(
+        &self,
+        images: &Tensor,
+        next: &Linear,
+        view: impl Fn(&Tensor) -> Tensor,
+    ) -> Option<Result<Tensor>> {
         let blocks = self.blocks(images)?;
+        let (weight, bias) = (next.weight(), next.bias()?);
+        if weight.dtype() != DType::F32 || weight.dim(1).ok()? != blocks.last()?.out_numbers() {
+            return None;
+        }
         let parameters = self.layers.iter().map(|layer| {
             let (weight, bias) = (layer.conv.weight(), layer.conv.bias()?);
             Some((view(weight), view(bias)))
         });
         let parameters: Vec<_> = parameters.collect::<Option<_>>()?;
-        let found = stack(&view(images), &blocks, &parameters, &self.memory);
+        let next = (&view(weight), &view(bias));
+        let found = stack_then_linear(&view(images), &blocks, &parameters, next, &self.memory);
         Some(found.map_err(Into::into))
     }
 
@@ -136,26 +147,16 @@ mod tests {
     }
 
     /// The output and all gradients, the images' first.
-    fn run(features: &Features, images: &Var, whole: bool) -> Vec<Tensor> {
+    fn run(features: &Features, next: &Linear, images: &Var, whole: bool) -> Vec<Tensor> {
         let output = match whole {
-            true => features.forward(images).unwrap(),
-            false => {
-                let x = features
-                    .layers
-                    .iter()
-                    .fold(images.as_tensor().clone(), |x, layer| {
-                        let x = layer.conv.forward(&x).unwrap();
-                        let x = layer
-                            .pool
-                            .as_ref()
-                            .map_or(x.clone(), |pool| pool.forward(&x).unwrap());
-                        relu(&x).unwrap()
-                    });
-                x.flatten_from(1).unwrap()
-            }
+            true => features.forward(images, next),
+            false => next.forward(&features.one_by_one(images).unwrap()),
         };
+        let output = output.unwrap();
         let grads = output.sqr().unwrap().sum_all().unwrap().backward().unwrap();
-        let parameters = features.named_parameters().flat_map(|(_, named)| named);
+        let mut parameters: Vec<_> = features.named_parameters().collect();
+        parameters.push(("fc1".into(), next.named_parameters()));
+        let parameters = parameters.into_iter().flat_map(|(_, named)| named);
         let mut all = vec![output, grads.get(images).unwrap().clone()];
         all.extend(parameters.map(|(_, var)| grads.get(&var).unwrap().clone()));
         all
@@ -185,9 +186,13 @@ mod tests {
                 let shape = (n, sizes[0].0, h + more, w);
                 let images = Tensor::randn(0f32, 1f32, shape, &Device::Cpu).unwrap();
                 let images = Var::from_tensor(&images).unwrap();
-                assert!(!stack::available() || features.blocks(&images).is_some());
-                let whole = run(&features, &images, true);
-                let layers = run(&features, &images, false);
+                let blocks = features.blocks(&images);
+                assert!(!stack::available() || blocks.is_some());
+                let numbers = features.one_by_one(&images).unwrap().dim(1).unwrap();
+                let next = Linear::builder(numbers, if n % 2 == 1 { 7 } else { 40 });
+                let next = next.build(var_builder(DType::F32, &Device::Cpu)).unwrap();
+                let whole = run(&features, &next, &images, true);
+                let layers = run(&features, &next, &images, false);
                 for (i, (found, expected)) in whole.iter().zip(&layers).enumerate() {
                     let values = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
                     let (found, expected) = (values(found), values(expected));
@@ -199,7 +204,7 @@ mod tests {
                         "{shape:?}, {sizes:?}: {wrong} of {of} of tensor {i}"
                     );
                 }
-                let inferred = features.infer(&images).unwrap();
+                let inferred = features.infer(&images, &next).unwrap();
                 assert!(!inferred.track_op());
                 let values = |t: &Tensor| t.to_vec2::<f32>().unwrap();
                 assert_eq!(values(&inferred), values(&whole[0]));

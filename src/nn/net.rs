@@ -166,12 +166,12 @@ impl Net {
 
 impl Network for Net {
     fn forward(&self, images: &Tensor) -> Result<Tensor> {
-        logits(self.features.forward(images)?, [&self.fc1, &self.fc2])
+        logits(self.features.forward(images, &self.fc1)?, &self.fc2)
     }
 
     fn infer(&self, images: &Tensor) -> Result<Tensor> {
-        let x = self.features.infer(images)?;
-        Ok(logits(x, [&self.fc1, &self.fc2])?.detach())
+        let x = self.features.infer(images, &self.fc1)?;
+        Ok(logits(x, &self.fc2)?.detach())
     }
 
     fn named_parameters(&self) -> Vec<(String, Var)> {
@@ -238,12 +238,12 @@ impl LargeNet {
 
 impl Network for LargeNet {
     fn forward(&self, images: &Tensor) -> Result<Tensor> {
-        logits(self.features.forward(images)?, [&self.fc1, &self.fc2])
+        logits(self.features.forward(images, &self.fc1)?, &self.fc2)
     }
 
     fn infer(&self, images: &Tensor) -> Result<Tensor> {
-        let x = self.features.infer(images)?;
-        Ok(logits(x, [&self.fc1, &self.fc2])?.detach())
+        let x = self.features.infer(images, &self.fc1)?;
+        Ok(logits(x, &self.fc2)?.detach())
     }
 
     fn named_parameters(&self) -> Vec<(String, Var)> {
@@ -257,8 +257,8 @@ impl fmt::Display for LargeNet {
     }
 }
 
-fn logits(features: Tensor, [fc1, fc2]: [&Linear; 2]) -> Result<Tensor> {
-    fc2.forward(&relu(&fc1.forward(&features)?)?)
+fn logits(hidden: Tensor, fc2: &Linear) -> Result<Tensor> {
+    fc2.forward(&relu(&hidden)?)
 }
 
 fn named(features: &Features, linear: [&Linear; 2]) -> Vec<(String, Var)> {

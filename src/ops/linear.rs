@@ -67,29 +67,29 @@ fn forward<T: Element>(
     (weight, weight_layout): (&CpuStorage, &Layout),
     bias: Option<(&CpuStorage, &Layout)>,
 ) -> Result<(CpuStorage, Shape)> {
-    let (rows, inputs) = input_layout.shape().dims2()?;
-    let (outputs, _) = weight_layout.shape().dims2()?;
-    let mut values = zeros::<T>(rows * outputs)?;
+    let rows = input_layout.shape().dims2()?.0;
+    let sizes = weight_layout.shape().dims2()?;
+    let mut values = zeros::<T>(rows * sizes.0)?;
     let input = elements::<T>(input, input_layout)?;
     let weight = elements::<T>(weight, weight_layout)?;
     let bias = bias.map(|(bias, layout)| elements::<T>(bias, layout));
-    let bias = bias.transpose()?;
-    match (
-        T::as_f32_mut(&mut values),
-        T::as_f32(input),
-        T::as_f32(weight),
-    ) {
-        (Some(values), Some(input), Some(weight)) if narrow::FEW.contains(&outputs) => {
-            narrow::forward(values, input, weight, bias.and_then(T::as_f32), outputs);
+    outputs(&mut values, input, (weight, sizes), bias.transpose()?);
+    output(values, (rows, sizes.0))
+}
+
+/// `into` (rows, out) of `input` (rows, in); a weight is (out, in).
+pub(super) fn outputs<T: Element>(
+    into: &mut [T],
+    input: &[T],
+    (weight, (outputs, inputs)): (&[T], (usize, usize)),
+    bias: Option<&[T]>,
+) {
+    match (T::as_f32_mut(into), T::as_f32(input), T::as_f32(weight)) {
+        (Some(into), Some(input), Some(weight)) if narrow::FEW.contains(&outputs) => {
+            narrow::forward(into, input, weight, bias.and_then(T::as_f32), outputs);
         }
-        _ => wide(
-            &mut values,
-            input,
-            Matrix::new(weight, outputs, inputs),
-            bias,
-        ),
+        _ => wide(into, input, Matrix::new(weight, outputs, inputs), bias),
     }
-    output(values, (rows, outputs))
 }
 
 /// Rows in tasks; of each, the inputs part by part.
@@ -165,28 +165,15 @@ fn backward<T: Element>(
         true => Some(zeros::<T>(rows * inputs)?),
         false => None,
     };
-    let mut grad_weight = zeros::<T>(outputs * inputs)?;
-    let mut grad_bias = zeros::<T>(outputs)?;
+    let mut found = Gradients {
+        weight: zeros::<T>(outputs * inputs)?,
+        bias: zeros::<T>(outputs)?,
+    };
     with_elements::<T, _>(grad, |grad| {
         with_elements::<T, _>(input, |input| {
             with_elements::<T, _>(weight, |weight| {
-                let mut of_weight = || {
-                    column_sums(grad, &mut grad_bias);
-                    weight_gradient(&mut grad_weight, grad, input, (rows, inputs, outputs));
-                };
-                let mut of_input = || {
-                    if let Some(grad_input) = &mut grad_input {
-                        let grad = Matrix::new(grad, rows, outputs);
-                        let weight = Matrix::new(weight, outputs, inputs);
-                        multiply(grad_input, grad, weight, rows);
-                    }
-                };
-                if rows * inputs * outputs < TOO_FEW {
-                    of_weight();
-                    of_input();
-                } else {
-                    rayon::join(of_weight, of_input);
-                }
+                let weight = (weight, (outputs, inputs));
+                found.of(grad_input.as_deref_mut(), input, weight, grad);
                 Ok(())
             })
         })
@@ -196,9 +183,44 @@ fn backward<T: Element>(
         grad_input
             .map(|values| Tensor::from_vec(values, input.shape(), device))
             .transpose()?,
-        Tensor::from_vec(grad_weight, weight.shape(), device)?,
-        Tensor::from_vec(grad_bias, outputs, device)?,
+        Tensor::from_vec(found.weight, weight.shape(), device)?,
+        Tensor::from_vec(found.bias, outputs, device)?,
     ))
+}
+
+/// Of weight and bias, with room for them.
+pub(super) struct Gradients<T> {
+    pub(super) weight: Vec<T>,
+    pub(super) bias: Vec<T>,
+}
+
+impl<T: Element> Gradients<T> {
+    /// Fills them, and `of_input` where it is asked for.
+    pub(super) fn of(
+        &mut self,
+        mut of_input: Option<&mut [T]>,
+        input: &[T],
+        (weight, (outputs, inputs)): (&[T], (usize, usize)),
+        grad: &[T],
+    ) {
+        let rows = grad.len() / outputs.max(1);
+        let mut of_weight = || {
+            column_sums(grad, &mut self.bias);
+            weight_gradient(&mut self.weight, grad, input, (rows, inputs, outputs));
+        };
+        let mut of_input = || {
+            if let Some(into) = &mut of_input {
+                let grad = Matrix::new(grad, rows, outputs);
+                multiply(into, grad, Matrix::new(weight, outputs, inputs), rows);
+            }
+        };
+        if rows * inputs * outputs < TOO_FEW {
+            of_weight();
+            of_input();
+        } else {
+            rayon::join(of_weight, of_input);
+        }
+    }
 }
 
 /// `grad`ᵀ (rows, outputs) times `input` (rows, inputs).

@@ -12,7 +12,7 @@ use super::buffer::{Element, elements, for_float};
 pub(crate) type Buffers = [Option<Tensor>; 3];
 
 /// One optimizer's step.
-pub(crate) trait Rule {
+pub(crate) trait Rule: Sync {
     const NAME: &'static str;
 
     /// On the CPU. All slices have the parameter's length; that of an absent buffer is empty. PyTorch rounds
@@ -29,14 +29,34 @@ pub(crate) trait Rule {
     ) -> Result<Tensor>;
 }
 
-/// [`Rule::on_cpu`], compiled for the fused product where the processor has it. The implementors' loops are
-/// inlined, or they would not be.
+/// From how many numbers on two threads share the work.
+const LEAST: usize = 1 << 13;
+
+/// [`Rule::on_cpu`] in pieces, compiled for the fused product where the processor has it. The implementors' loops
+/// are inlined, or they would not be.
 fn on_cpu<R: Rule, T: Element>(
     rule: &R,
     parameter: &mut [T],
     gradient: &[T],
     buffers: [&mut [T]; 3],
 ) {
+    let n = parameter.len();
+    let least = match rayon::current_thread_index() {
+        Some(_) => LEAST,
+        // The pool's threads would have to be woken.
+        None => 16 * LEAST,
+    };
+    if n >= least && rayon::current_num_threads() > 1 {
+        let middle = n / 2;
+        let (first, second) = parameter.split_at_mut(middle);
+        let gradients = gradient.split_at(middle);
+        let [a, b, c] = buffers.map(|buffer| buffer.split_at_mut(middle.min(buffer.len())));
+        rayon::join(
+            || on_cpu(rule, first, gradients.0, [a.0, b.0, c.0]),
+            || on_cpu(rule, second, gradients.1, [a.1, b.1, c.1]),
+        );
+        return;
+    }
     #[cfg(target_arch = "x86_64")]
     {
         #[target_feature(enable = "avx2,fma")]
@@ -239,6 +259,34 @@ pub(crate) mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn the_threads_change_nothing() {
+        let rule = crate::ops::sgd::Rule {
+            lr: 0.1,
+            momentum: 0.9,
+            dampening: 0.0,
+            weight_decay: 0.01,
+            nesterov: true,
+            maximize: false,
+            first: false,
+        };
+        let start = Tensor::randn(0f32, 1f32, 3 * LEAST + 5, &Device::Cpu).unwrap();
+        let step = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+            pool.build().unwrap().install(|| {
+                let var = Var::from_tensor(&start).unwrap();
+                let mut buffers = [Some(start.affine(0.5, 0.0).unwrap()), None, None];
+                update(&rule, &var, &start.sin().unwrap(), &mut buffers).unwrap();
+                let [buffer, ..] = buffers;
+                let values = |tensor: &Tensor| tensor.to_vec1::<f32>().unwrap();
+                [values(var.as_tensor()), values(&buffer.unwrap())]
+            })
+        };
+        let one = step(1);
+        assert!(one[0] != start.to_vec1::<f32>().unwrap());
+        assert_eq!(step(3), one);
     }
 
     #[test]

@@ -53,7 +53,7 @@ impl Block {
         self.in_channels * self.input.h * self.input.w
     }
 
-    pub(super) fn out_numbers(&self) -> usize {
+    pub(crate) fn out_numbers(&self) -> usize {
         let Size2 { h, w } = self.output();
         self.out_channels * h * w
     }
