@@ -169,7 +169,7 @@ pub fn evaluate(net: &dyn Network, loader: &DataLoader, device: &Device) -> Resu
         losses: Vec::with_capacity(indices.len()),
         indices,
     };
-    let mut probabilities = Vec::new();
+    let (mut probabilities, mut shares) = (Vec::new(), Vec::new());
     while let Some(batch) = batches.next() {
         let Batch { images, targets } = batch?;
         let logits = batches.meanwhile(|| net.infer(&images.to_device(device)?))?;
@@ -186,17 +186,15 @@ pub fn evaluate(net: &dyn Network, loader: &DataLoader, device: &Device) -> Resu
                     classes: row.len(),
                 });
             };
-            let greatest = f64::from(row[argmax(row)]);
-            let log_sum = row
-                .iter()
-                .map(|&x| (f64::from(x) - greatest).exp())
-                .sum::<f64>()
-                .ln()
-                + greatest;
-            all.losses.push(log_sum - f64::from(row[class]));
-            all.predictions.push(argmax(row) as i64);
+            let prediction = argmax(row);
+            let greatest = f64::from(row[prediction]);
+            shares.clear();
+            shares.extend(row.iter().map(|&x| (f64::from(x) - greatest).exp()));
+            let sum = shares.iter().sum::<f64>();
+            all.losses.push(sum.ln() + greatest - f64::from(row[class]));
+            all.predictions.push(prediction as i64);
             all.targets.push(target);
-            probabilities.extend(row.iter().map(|&x| (f64::from(x) - log_sum).exp() as f32));
+            probabilities.extend(shares.iter().map(|share| (share / sum) as f32));
         }
     }
     let n = all.targets.len();
