@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use crate::template::{Folders, host};
+use crate::template::Folders;
 
 /// Larger files are shared with the template by a hard link; what cargo may write to in place is small.
 const LARGE: u64 = 1 << 16;
@@ -35,11 +35,6 @@ impl Context {
             .with_context(|| format!("{} cannot be made", path.display()))?;
         Ok(Self { path, _lock: lock })
     }
-
-    /// Where the shared library lies that the cells were compiled against.
-    pub fn libraries(&self) -> Result<PathBuf> {
-        Ok(self.path.join("target").join(host()?).join("debug/deps"))
-    }
 }
 
 fn make(template: &Path, path: &Path) -> io::Result<()> {
@@ -49,12 +44,23 @@ fn make(template: &Path, path: &Path) -> io::Result<()> {
     }
     link(&template.join("target"), &path.join("target"))?;
     fs::copy(template.join("Cargo.lock"), path.join("Cargo.lock"))?;
+    // evcxr makes it once, in the folder that it starts in.
+    fs::create_dir_all(path.join("src"))?;
     // evcxr reads its settings from the current folder, and these before a reader's own.
     let settings = format!(
         "[evcxr]\ntmpdir = {:?}\nopt_level = \"0\"\noffline_mode = true\n",
-        path.display().to_string()
+        evcxr_folder(path).display().to_string()
     );
     fs::write(path.join("evcxr.toml"), settings)
+}
+
+/// evcxr keeps the name of its folder for good. On Linux that is whatever folder a process is in, so that a copy of
+/// it works in its own.
+fn evcxr_folder(path: &Path) -> &Path {
+    match cfg!(target_os = "linux") {
+        true => Path::new("/proc/self/cwd"),
+        false => path,
+    }
 }
 
 fn link(from: &Path, to: &Path) -> io::Result<()> {

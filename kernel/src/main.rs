@@ -1,21 +1,29 @@
-//! One evcxr context in a process of its own: requests on stdin, events on stdout, a line of JSON each
-//! (see `kernel_protocol`).
+//! One evcxr context: requests on stdin, events on stdout, a line of JSON each (see `kernel_protocol`).
 //!
 //! `candlelight-kernel CONTEXTS WORKSPACE PROJECT`: CONTEXTS is `target/cells`; WORKSPACE holds the
-//! crate `cells` and `Cargo.lock`; cells run in PROJECT. When stdin closes, this process ends, and with
+//! crate `cells` and `Cargo.lock`; cells run in PROJECT. When stdin closes, the context ends, and with
 //! it whatever it has started.
+//!
+//! On Linux the context is a copy of one that a process of its own keeps warm for all kernels (see `warm`); elsewhere
+//! each kernel warms up its own.
 
+#[cfg(target_os = "linux")]
+mod client;
 mod context;
 mod control;
 mod diagnostic;
 mod events;
 mod failure;
+#[cfg(target_os = "linux")]
+mod handover;
 mod outputs;
 mod places;
 mod runtime;
 mod session;
 mod system;
 mod template;
+#[cfg(target_os = "linux")]
+mod warm;
 mod wire;
 
 use std::fs::File;
@@ -28,24 +36,27 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use anyhow::Result;
 use kernel_protocol::{Event, Request};
 
+use context::Context;
 use control::Control;
 use events::Events;
-use session::Session;
+use session::{Session, Warm};
 use template::Folders;
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     let result = match arguments.iter().map(Path::new).collect::<Vec<_>>()[..] {
-        [first, context] if first == Path::new(runtime::ARGUMENT) => {
-            runtime::run(context).map_err(Into::into)
+        [first] if first == Path::new(runtime::ARGUMENT) => runtime::run().map_err(Into::into),
+        #[cfg(target_os = "linux")]
+        [first, contexts, workspace, project] if first == Path::new(warm::ARGUMENT) => {
+            evcxr::runtime_hook();
+            warm::run(&Folders::new(contexts, workspace), project)
         }
+        #[cfg(target_os = "linux")]
+        [contexts, workspace, project] => client::run(&Folders::new(contexts, workspace), project),
+        #[cfg(not(target_os = "linux"))]
         [contexts, workspace, project] => {
             evcxr::runtime_hook();
-            let folders = Folders {
-                home: contexts.to_path_buf(),
-                workspace: workspace.to_path_buf(),
-            };
-            serve(&folders, project)
+            alone(&Folders::new(contexts, workspace), project)
         }
         _ => {
             eprintln!("usage: candlelight-kernel CONTEXTS WORKSPACE PROJECT");
@@ -64,15 +75,38 @@ fn main() -> ExitCode {
 /// A request, and how many resets had been asked for before it.
 type Asked = (u64, Request);
 
-fn serve(folders: &Folders, project: &Path) -> Result<()> {
+/// A context of this process's own.
+#[cfg(not(target_os = "linux"))]
+fn alone(folders: &Folders, project: &Path) -> Result<()> {
     system::lead_group();
     let (input, output) = system::take_standard_streams()?;
+    let events = Events::new(output.try_clone()?);
+    let made = (|| {
+        let mut report = |what: &str| events.preparing(what);
+        let lock = folders.lock(&mut report)?;
+        template::build(folders, &mut report)?;
+        drop(lock);
+        report("starting the compiler");
+        Warm::start(folders, project)
+    })();
+    match made {
+        Ok((warm, context)) => serve(warm, context, input, output),
+        Err(error) => {
+            let why = format!("{error:#}");
+            events.send(&Event::Failed { why });
+            Err(error)
+        }
+    }
+}
+
+/// Serves requests, in this context's folder, until there are no more.
+fn serve(warm: Warm, context: Context, input: File, output: File) -> Result<()> {
     let events = Events::new(output);
     let control = Arc::new(Control::default());
     let (sender, requests) = channel();
     let reader = Arc::clone(&control);
     std::thread::spawn(move || listen(input, &reader, &sender));
-    let result = Session::start(folders, project, &events, &control)
+    let result = Session::start(warm, context, &events, &control)
         .and_then(|mut session| work(&mut session, &requests, &events, &control));
     if let Err(error) = &result {
         let why = format!("{error:#}");

@@ -10,18 +10,23 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Error, Read, Result, Write};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::mpsc::{Receiver, channel};
 
-use crate::context::Context;
 use crate::system::{self, Variables};
-use crate::wire;
+use crate::{template, wire};
 
 /// The first argument that makes this program a runtime.
 pub const ARGUMENT: &str = "run-cells";
 /// The socket in the context's folder.
 pub const SOCKET: &str = "outputs.sock";
+
+/// The variable that names the context's folder. The command is the same for all copies of a context.
+pub const CONTEXT: &str = "CANDLELIGHT_CONTEXT";
+/// The variable that names, below that folder, where the shared library lies that the cells are compiled against.
+const LIBRARIES: &str = "CANDLELIGHT_LIBRARIES";
 
 /// Where the system looks for shared libraries before it looks where a library says.
 const LIBRARY_PATH: &str = if cfg!(target_os = "macos") {
@@ -31,15 +36,10 @@ const LIBRARY_PATH: &str = if cfg!(target_os = "macos") {
 };
 
 /// The command that evcxr starts, and starts again after a crash.
-pub fn command(program: &Path, context: &Context, project: &Path) -> anyhow::Result<Command> {
+pub fn command(program: &Path, project: &Path) -> anyhow::Result<Command> {
     let mut command = Command::new(program);
-    command
-        .arg(ARGUMENT)
-        .arg(&context.path)
-        .current_dir(project);
-    // `cargo test` and `cargo run` name their own folders there, in which another build of the cells'
-    // crate may lie under the same name: the context's comes first.
-    command.env(LIBRARY_PATH, library_path(context.libraries()?)?);
+    command.arg(ARGUMENT).current_dir(project);
+    command.env(LIBRARIES, template::libraries()?);
     // candle's own element-wise threads spin while they wait, and take the processor from the
     // threads of candlelight's kernels.
     if env::var_os("CANDLE_NUM_THREADS").is_none() {
@@ -57,7 +57,19 @@ fn library_path(first: PathBuf) -> std::result::Result<OsString, JoinPathsError>
 }
 
 /// Runs cells until evcxr closes the pipe.
-pub fn run(context: &Path) -> Result<()> {
+pub fn run() -> Result<()> {
+    let context = env::var_os(CONTEXT).ok_or_else(|| Error::other("no context is named"))?;
+    let context = Path::new(&context);
+    if let Some(libraries) = env::var_os(LIBRARIES) {
+        // `cargo test` and `cargo run` name their own folders there, in which another build of the cells'
+        // crate may lie under the same name: the context's comes first. A program is asked at its start.
+        let path = library_path(context.join(libraries)).map_err(Error::other)?;
+        return Err(Command::new(env::current_exe()?)
+            .arg(ARGUMENT)
+            .env(LIBRARY_PATH, path)
+            .env_remove(LIBRARIES)
+            .exec());
+    }
     system::set_up_cells();
     let (commands, mut evcxr) = system::take_standard_streams()?;
     let home = env::current_dir()?;

@@ -1,8 +1,10 @@
 //! One evcxr context, and the cells that run in it.
 
+use std::mem::ManuallyDrop;
+use std::os::unix::net::UnixListener;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, anyhow};
@@ -15,7 +17,7 @@ use crate::diagnostic;
 use crate::events::Events;
 use crate::outputs::{Ending, Outputs, shown};
 use crate::places::Places;
-use crate::template::{self, Folders};
+use crate::template::Folders;
 use crate::{failure, runtime};
 
 /// Compiled into every cell.
@@ -29,54 +31,45 @@ const WARM_UP: &str = "let tensor = candlelight::candle_core::Tensor::new(\
 /// expression it gives up on showing that as a picture: so let it learn before the first cell.
 const QUESTION_MARK: &str = "Ok::<(), String>(())?;";
 
-/// A context that is ready for cells.
-pub struct Session {
+/// evcxr, ready for cells, but without a process that runs them.
+pub struct Warm {
     commands: CommandContext,
-    outputs: Outputs,
-    events: Events,
-    control: Arc<Control>,
     dependency: String,
-    count: u32,
-    _context: Context,
 }
 
-impl Session {
-    /// Builds what is missing, makes a context, and warms it up.
-    pub fn start(
-        folders: &Folders,
-        project: &Path,
-        events: &Events,
-        control: &Arc<Control>,
-    ) -> Result<Self> {
-        let mut report = |what: &str| events.preparing(what);
-        let lock = folders.lock(&mut report)?;
-        template::build(folders, &mut report)?;
-        report("starting the compiler");
+impl Warm {
+    /// Makes a context in a folder of its own, where this process then is, and warms it up. The template has been
+    /// built.
+    pub fn start(folders: &Folders, project: &Path) -> Result<(Self, Context)> {
+        let lock = folders.lock(&mut |_| {})?;
         let context = Context::take(folders)?;
         drop(lock);
         // Where evcxr finds its settings.
         std::env::set_current_dir(&context.path)?;
-        let listener = std::os::unix::net::UnixListener::bind(runtime::SOCKET)
-            .with_context(|| format!("no socket in {}", context.path.display()))?;
-        let outputs = Outputs::listen(listener, events.clone());
         let program = std::env::current_exe()?;
-        let command = runtime::command(&program, &context, project)?;
+        #[cfg_attr(
+            target_os = "linux",
+            expect(unused_mut, reason = "a copy is told by its environment")
+        )]
+        let mut command = runtime::command(&program, project)?;
+        #[cfg(target_os = "linux")]
+        crate::system::set_variable(runtime::CONTEXT, &context.path);
+        #[cfg(not(target_os = "linux"))]
+        command.env(runtime::CONTEXT, &context.path);
+        // What is printed meanwhile is nobody's.
+        let nowhere = Events::new(std::fs::File::create("/dev/null")?);
+        let outputs = Outputs::listen(listener(&context)?, nowhere);
         let (evaluator, _) = EvalContext::with_subprocess_command(command).map_err(plain)?;
-        let mut session = Self {
+        let mut warm = Self {
             commands: CommandContext::with_eval_context(evaluator),
-            outputs,
-            events: events.clone(),
-            control: Arc::clone(control),
             dependency: folders.dependency(),
-            count: 0,
-            _context: context,
         };
-        control.watch(session.commands.process_handle());
-        report("warming up");
-        session.prepare()?;
+        warm.prepare()?;
         // Its error is what is wanted.
-        let _ = session.commands.execute(WARM_UP);
-        Ok(session)
+        let _ = warm.commands.execute(WARM_UP);
+        warm.end_process()?;
+        drop(outputs);
+        Ok((warm, context))
     }
 
     /// What every cell may count on.
@@ -89,12 +82,71 @@ impl Session {
             .map_err(plain)
     }
 
+    /// Ends the process that ran the first cells, and the threads that read what they print.
+    fn end_process(&self) -> Result<()> {
+        #[cfg(target_os = "linux")]
+        let before = crate::warm::threads()?;
+        let process = self.commands.process_handle();
+        let mut process = process.lock().unwrap_or_else(PoisonError::into_inner);
+        process.kill()?;
+        // evcxr will ask for its end, which a copy could not wait for.
+        process.wait()?;
+        // Ours, one for each stream; evcxr's own ended when the process took its stderr elsewhere.
+        #[cfg(target_os = "linux")]
+        crate::warm::wait_for_ends(before, 2)?;
+        Ok(())
+    }
+}
+
+/// The socket for what cells print.
+fn listener(context: &Context) -> Result<UnixListener> {
+    // In the folder that this process is in: its whole path may be too long.
+    let _ = std::fs::remove_file(runtime::SOCKET);
+    UnixListener::bind(runtime::SOCKET)
+        .with_context(|| format!("no socket in {}", context.path.display()))
+}
+
+/// A context that is ready for cells.
+pub struct Session {
+    /// Never dropped: a copy would wait for threads that it does not have.
+    warm: ManuallyDrop<Warm>,
+    outputs: Outputs,
+    events: Events,
+    control: Arc<Control>,
+    count: u32,
+    _context: Context,
+}
+
+impl Session {
+    /// In this context's folder, where this process is.
+    pub fn start(
+        warm: Warm,
+        context: Context,
+        events: &Events,
+        control: &Arc<Control>,
+    ) -> Result<Self> {
+        let mut session = Self {
+            warm: ManuallyDrop::new(warm),
+            outputs: Outputs::listen(listener(&context)?, events.clone()),
+            events: events.clone(),
+            control: Arc::clone(control),
+            count: 0,
+            _context: context,
+        };
+        let commands = &mut session.warm.commands;
+        commands.execute(":restart").map_err(plain)?;
+        // The first cell in a folder takes longer to compile.
+        commands.execute(QUESTION_MARK).map_err(plain)?;
+        control.watch(commands.process_handle());
+        Ok(session)
+    }
+
     /// Forgets everything.
     pub fn reset(&mut self) -> Result<()> {
-        self.commands.execute(":clear").map_err(plain)?;
+        self.warm.commands.execute(":clear").map_err(plain)?;
         self.outputs.restarted();
         self.count = 0;
-        self.prepare()
+        self.warm.prepare()
     }
 
     /// Runs one cell; its last event is its end.
@@ -110,7 +162,7 @@ impl Session {
         let lost = interrupted || crashed;
         if interrupted && self.control.is_dead() {
             // It was killed just after the cell's end: evcxr starts another when it notices.
-            let _ = self.commands.execute("0;");
+            let _ = self.warm.commands.execute("0;");
             self.outputs.restarted();
         }
         let error = match result {
@@ -152,13 +204,14 @@ impl Session {
             )));
         }
         let prepared = self
+            .warm
             .commands
             .defined_item_names()
             .any(|name| name == "candlelight_cell_begin");
         if !prepared {
-            self.prepare()?;
+            self.warm.prepare()?;
         }
-        let result = catch_unwind(AssertUnwindSafe(|| self.commands.execute(code)));
+        let result = catch_unwind(AssertUnwindSafe(|| self.warm.commands.execute(code)));
         for line in commands {
             if matches!(line, ":clear" | ":restart") {
                 self.outputs.restarted();
@@ -199,7 +252,7 @@ impl Session {
     }
 
     fn source(&self) -> String {
-        self.commands.last_source().unwrap_or_default()
+        self.warm.commands.last_source().unwrap_or_default()
     }
 }
 

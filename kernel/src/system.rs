@@ -19,6 +19,47 @@ pub fn take_standard_streams() -> io::Result<(File, File)> {
     Ok((input, output))
 }
 
+/// Where events can be written to while another process has stdout as well.
+#[cfg(target_os = "linux")]
+pub fn copy_of_stdout() -> io::Result<File> {
+    Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?))
+}
+
+/// Makes another process of this one, with this thread alone: whether this is still the first. The other may count
+/// on what no other thread held.
+#[cfg(target_os = "linux")]
+pub fn fork() -> io::Result<bool> {
+    // SAFETY: the copy goes on as any process; glibc keeps its allocator usable. Locks that other threads held
+    // would stay locked; there are none, see `crate::warm`.
+    match unsafe { libc::fork() } {
+        ..0 => Err(io::Error::last_os_error()),
+        0 => Ok(false),
+        1.. => Ok(true),
+    }
+}
+
+/// Sets one variable of the environment. Only to be called before any other thread.
+#[cfg(target_os = "linux")]
+pub fn set_variable(name: &str, value: &Path) {
+    // SAFETY: nothing else runs yet that could read the environment meanwhile.
+    unsafe { std::env::set_var(name, value) };
+}
+
+/// Sets the whole environment. Only to be called before any other thread.
+#[cfg(target_os = "linux")]
+pub fn replace_environment(variables: &std::collections::BTreeMap<String, String>) {
+    let old: Vec<_> = std::env::vars_os().map(|(name, _)| name).collect();
+    // SAFETY: as above.
+    unsafe {
+        for name in old {
+            std::env::remove_var(name);
+        }
+        for (name, value) in variables {
+            std::env::set_var(name, value);
+        }
+    }
+}
+
 /// Makes descriptor `number` another name for `file`.
 pub fn replace(file: &impl AsFd, number: RawFd) -> io::Result<()> {
     // SAFETY: both are plain numbers to dup2, which checks the first; `number` is 0, 1 or 2, which no

@@ -25,6 +25,20 @@ pub struct Folders {
 }
 
 impl Folders {
+    /// Of these paths.
+    pub fn new(home: &Path, workspace: &Path) -> Self {
+        Self {
+            home: home.to_path_buf(),
+            workspace: workspace.to_path_buf(),
+        }
+    }
+
+    /// Where the shared library lies that cells are compiled against.
+    #[cfg(target_os = "linux")]
+    pub fn libraries(&self) -> Result<PathBuf> {
+        Ok(self.template().join(libraries()?))
+    }
+
     /// The template, where built.
     pub fn template(&self) -> PathBuf {
         self.home.join("template")
@@ -125,8 +139,10 @@ fn forget_other_workspace(folders: &Folders) -> Result<()> {
     if fs::read_to_string(&stamp).ok().as_deref() == Some(&workspace) {
         return Ok(());
     }
-    let libraries = template.join("target").join(host()?).join("debug/deps");
-    for entry in fs::read_dir(libraries).into_iter().flatten() {
+    for entry in fs::read_dir(template.join(libraries()?))
+        .into_iter()
+        .flatten()
+    {
         let entry = entry?;
         if entry
             .file_name()
@@ -187,8 +203,13 @@ fn cargo(folders: &Folders, arguments: &[&str], report: &mut dyn FnMut(&str)) ->
     Ok(())
 }
 
+/// Where shared libraries lie below a folder of evcxr's.
+pub fn libraries() -> Result<PathBuf> {
+    Ok(Path::new("target").join(host()?).join("debug/deps"))
+}
+
 /// The processor and system that rustc compiles for, as it names them.
-pub fn host() -> Result<String> {
+fn host() -> Result<String> {
     let output = Command::new("rustc").arg("-vV").output();
     let output = output.context("rustc cannot be run; install Rust from https://rustup.rs")?;
     let text = String::from_utf8_lossy(&output.stdout);

@@ -194,12 +194,14 @@ impl Session {
         self.reset_when_done = false;
         self.forget_queue();
         self.shown.clear();
-        if let Some(started) = self.kernel.as_mut().filter(|_| self.is_ready) {
-            started.kernel.send(Request::Reset);
-            self.is_ready = false;
-            self.pool.mark(&self.chapter, false);
-        }
+        let had_one = self.kernel.take().is_some();
+        self.is_ready = false;
         self.gone("reset: this chapter's variables are gone");
+        if had_one {
+            // The one in reserve is ready at once.
+            self.pool.release(&self.chapter);
+            self.acquire();
+        }
     }
 
     /// The kernel is no more: the cell that it ran, or the first that waited for it, says so.

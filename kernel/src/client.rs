@@ -1,0 +1,121 @@
+//! A kernel that somebody starts: it builds what is missing, and has a copy of the warm context serve its streams.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use kernel_protocol::Event;
+use rustix::event::{PollFd, PollFlags, poll};
+
+use crate::events::Events;
+use crate::handover::{self, LOCK, LOG, SOCKET, STALE, TAKEN, Wanted};
+use crate::template::{self, Folders};
+use crate::{system, warm};
+
+/// How often a context that gets warm is looked for.
+const LOOK: Duration = Duration::from_millis(25);
+/// How long a warm context waits for the next kernel, unless LINGER says otherwise: while the server runs it has
+/// one kernel in reserve.
+const LINGER_SECONDS: u64 = 2;
+/// Seconds, for those who start kernels now and then.
+const LINGER: &str = "CANDLELIGHT_KERNEL_LINGERS";
+
+/// Serves this process's stdin until it closes.
+pub fn run(folders: &Folders, project: &Path) -> Result<()> {
+    system::lead_group();
+    let events = Events::new(system::copy_of_stdout()?);
+    std::thread::spawn(end_with_parent);
+    match hand_over(folders, project, &events) {
+        Ok(mut stream) => {
+            // The copy holds the other end for as long as it lives.
+            let _ = stream.read(&mut [0]);
+            Ok(())
+        }
+        Err(error) => {
+            let why = format!("{error:#}");
+            events.send(&Event::Failed { why });
+            Err(error)
+        }
+    }
+}
+
+/// Ends this process and all that it builds when the parent closes stdin, which is not read here.
+fn end_with_parent() {
+    let stdin = std::io::stdin();
+    loop {
+        // Its closing is told unasked.
+        let mut watched = [PollFd::new(&stdin, PollFlags::empty())];
+        if poll(&mut watched, None).is_ok_and(|n| n > 0) {
+            // The copy sees it as well, and ends by itself.
+            system::end_group();
+        }
+    }
+}
+
+fn hand_over(folders: &Folders, project: &Path, events: &Events) -> Result<UnixStream> {
+    let mut report = |what: &str| events.preparing(what);
+    let lock = folders.lock(&mut report)?;
+    template::build(folders, &mut report)?;
+    let wanted = Wanted {
+        key: handover::key(folders, project)?,
+        environment: std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect(),
+        linger: std::env::var(LINGER)
+            .ok()
+            .and_then(|seconds| seconds.parse().ok())
+            .unwrap_or(LINGER_SECONDS),
+    };
+    drop(lock);
+    // A socket's path may have about 100 characters.
+    std::env::set_current_dir(&folders.home)?;
+    let mut started: Option<Child> = None;
+    report("starting the compiler");
+    loop {
+        if let Ok(mut stream) = UnixStream::connect(SOCKET) {
+            match ask(&mut stream, &wanted) {
+                Ok(TAKEN) => return Ok(stream),
+                // It ends now; as it does where it broke off.
+                Ok(_) | Err(_) => std::thread::sleep(LOOK),
+            }
+            continue;
+        }
+        let is_free = File::create(LOCK)?.try_lock().is_ok();
+        if let Some(child) = &mut started
+            && child.try_wait()?.is_some_and(|status| !status.success())
+        {
+            let log = std::fs::read_to_string(LOG).unwrap_or_default();
+            bail!("the compiler does not start: {}", log.trim());
+        } else if started.is_none() && is_free {
+            started = Some(start(folders, project)?);
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+fn ask(stream: &mut UnixStream, wanted: &Wanted) -> Result<u8> {
+    handover::send(stream, wanted)?;
+    let mut answer = [STALE];
+    stream.read_exact(&mut answer)?;
+    Ok(answer[0])
+}
+
+fn start(folders: &Folders, project: &Path) -> Result<Child> {
+    let program = std::env::current_exe()?;
+    let mut log = File::create(LOG)?;
+    writeln!(log, "{}", program.display())?;
+    Command::new(program)
+        .arg(warm::ARGUMENT)
+        .arg(&folders.home)
+        .arg(&folders.workspace)
+        .arg(project)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .context("the kernel program cannot start itself")
+}
