@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use serde_json::json;
 
-use side::{Candlelight, Process, candle, pytorch};
+use side::{Candlelight, Process, candle, exchange, pytorch};
 
 /// Measures Candlelight beside PyTorch, in turn.
 #[derive(Parser)]
@@ -187,15 +187,19 @@ fn scaling(
     rounds: u16,
 ) -> Result<(), Box<dyn Error>> {
     let mut one = Candlelight::new(1)?;
+    let mut answers = Vec::new();
     println!("Candlelight: one thread's time by that of {threads}");
     for measure in measures {
         one.ask(&measure.task)?;
         let mut ratios = Vec::new();
         for _ in 0..rounds {
             ratios.push(one.ask(&measure.task)? / own.ask(&measure.task)?);
+            answers.push(exchange::answer());
         }
         println!("  {:28} {}", measure.name, Spread::of(&ratios));
     }
+    // A machine that is shared may move its cores apart; what they exchange in a step then takes longer.
+    println!("  {:28} {}", "a core's answer, ns", Spread::of(&answers));
     println!();
     Ok(())
 }

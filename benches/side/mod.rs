@@ -2,6 +2,7 @@
 
 pub mod candle;
 mod candlelight;
+pub mod exchange;
 mod process;
 pub mod pytorch;
 

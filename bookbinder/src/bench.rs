@@ -74,7 +74,7 @@ async fn measure(project: &Project, address: &str, rounds: usize) -> Result<Meas
         let mut page = Page::open(address, &chapter.name).await?;
         tokio::time::sleep(OPEN).await;
         if round < pool::MOST {
-            all.memory.extend(memory::of_children());
+            all.memory.extend(memory::of(&project.kernel_program()));
         }
         all.first.push(page.run(cells::FIRST).await?.shows("<svg")?);
         for (edited, seconds) in cells::EDITED.iter().zip(&mut all.edited) {

@@ -397,6 +397,29 @@ fn reset_forgets() {
 }
 
 #[test]
+fn another_kernel_is_there_soon_and_has_variables_of_its_own() {
+    let mut kernel = kernel();
+    kernel.ok("let whose = 1;");
+    let start = Instant::now();
+    let mut other = Kernel::start();
+    // On Linux it is a copy of a warm one; a notebook's first plot comes within five seconds.
+    if cfg!(target_os = "linux") {
+        let took = start.elapsed();
+        assert!(took < Duration::from_secs(4), "{took:?}");
+        let (kind, message, _) = other.fails(":dep rand = \"0.9\"", false);
+        assert_eq!(kind, "compile error");
+        assert!(message.contains("cells/Cargo.toml"), "{message}");
+    }
+    assert!(other.fails("whose", false).1.contains("whose"));
+    other.ok("let whose = 2;");
+    assert_eq!(kernel.ok("println!(\"{whose}\");"), [stdout("1\n")]);
+    // Each may crash and go on by itself.
+    assert!(other.run("std::process::abort();").done.lost);
+    assert_eq!(other.ok("println!(\"alive\");"), [stdout("alive\n")]);
+    assert_eq!(kernel.ok("println!(\"{whose}\");"), [stdout("1\n")]);
+}
+
+#[test]
 fn an_engine_that_ends_leaves_nothing_behind() {
     drop(kernel());
     let project = Project::at(&common::workspace());

@@ -116,6 +116,8 @@ fn start(folders: &Folders, project: &Path) -> Result<Child> {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log)
+        // What the allocator touches at once, each copy may have to copy.
+        .env("MIMALLOC_ARENA_EAGER_COMMIT", "0")
         .spawn()
         .context("the kernel program cannot start itself")
 }

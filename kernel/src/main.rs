@@ -42,6 +42,10 @@ use events::Events;
 use session::{Session, Warm};
 use template::Folders;
 
+/// rust-analyzer makes and drops small things all the time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     let result = match arguments.iter().map(Path::new).collect::<Vec<_>>()[..] {

@@ -31,6 +31,10 @@ const WARM_UP: &str = "let tensor = candlelight::candle_core::Tensor::new(\
 /// expression it gives up on showing that as a picture: so let it learn before the first cell.
 const QUESTION_MARK: &str = "Ok::<(), String>(())?;";
 
+/// evcxr's commands that change the manifest, upon which rust-analyzer reads all sources anew: in a copy of the warm
+/// context there is no thread for that.
+const MANIFEST: [&str; 3] = [":dep", ":opt", ":load_config"];
+
 /// evcxr, ready for cells, but without a process that runs them.
 pub struct Warm {
     commands: CommandContext,
@@ -58,7 +62,7 @@ impl Warm {
         command.env(runtime::CONTEXT, &context.path);
         // What is printed meanwhile is nobody's.
         let nowhere = Events::new(std::fs::File::create("/dev/null")?);
-        let outputs = Outputs::listen(listener(&context)?, nowhere);
+        Outputs::listen(listener(&context)?, nowhere);
         let (evaluator, _) = EvalContext::with_subprocess_command(command).map_err(plain)?;
         let mut warm = Self {
             commands: CommandContext::with_eval_context(evaluator),
@@ -68,7 +72,6 @@ impl Warm {
         // Its error is what is wanted.
         let _ = warm.commands.execute(WARM_UP);
         warm.end_process()?;
-        drop(outputs);
         Ok((warm, context))
     }
 
@@ -201,6 +204,14 @@ impl Session {
         if commands.clone().any(|line| line == ":quit") {
             return Ok(Err(Error::Message(
                 "a cell cannot end the kernel".to_owned(),
+            )));
+        }
+        let of_manifest = |line: &str| MANIFEST.contains(&line.split(' ').next().unwrap_or(line));
+        if cfg!(target_os = "linux") && commands.clone().any(of_manifest) {
+            return Ok(Err(Error::Message(
+                "cells share what they depend on, built once: name a crate in cells/Cargo.toml, \
+                 `pub use` it in cells/src/lib.rs, and reset"
+                    .to_owned(),
             )));
         }
         let prepared = self

@@ -11,7 +11,9 @@ if [ ! -x "$home/venv/bin/jupyter" ] || ! cmp -s tests/jupyter/requirements.txt 
   "$home/venv/bin/pip" install --quiet -r tests/jupyter/requirements.txt
   cp tests/jupyter/requirements.txt "$home/requirements.txt"
 fi
-cargo build --locked --profile kernel --package stock-kernel
+# With the flags that `cargo book` builds its own kernel with, so that evcxr is compiled once for both.
+cargo build --locked --profile kernel --package stock-kernel \
+  --config "build.rustflags=['--cfg=no_salsa_async_drops']"
 export JUPYTER_DATA_DIR="$home/data" JUPYTER_PATH="$home/data"
 mkdir -p "$home/data"
 "$target/kernel/evcxr_jupyter" --install >/dev/null

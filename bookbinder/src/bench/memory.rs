@@ -2,23 +2,26 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::path::Path;
 
-/// Bytes of all that this process has started and what they have started: memory that several share counts
+/// Bytes of all processes of this program and what they have started: memory that several share counts
 /// once. `None` where the system does not tell (it is not Linux).
-pub fn of_children() -> Option<f64> {
+pub fn of(program: &Path) -> Option<f64> {
     let parents = parents()?;
-    let own = std::process::id();
-    let descends = |mut id: u32| {
+    let program = program.canonicalize().ok()?;
+    let runs_it =
+        |id: u32| fs::read_link(format!("/proc/{id}/exe")).is_ok_and(|exe| exe == program);
+    let belongs = |mut id: u32| {
         while let Some(&parent) = parents.get(&id) {
-            if parent == own {
+            if runs_it(id) {
                 return true;
             }
             id = parent;
         }
         false
     };
-    let children = parents.keys().filter(|&&id| descends(id));
-    Some(children.filter_map(|&id| proportional(id)).sum())
+    let all = parents.keys().filter(|&&id| belongs(id));
+    Some(all.filter_map(|&id| proportional(id)).sum())
 }
 
 /// Each process's parent.

@@ -75,6 +75,8 @@ fn build(project: &Project, report: &mut dyn FnMut(&str)) -> Result<()> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args(["build", "--locked", "--profile", "kernel"])
         .args(["--package", "candlelight-kernel"])
+        // rust-analyzer drops things in threads of its own, which a copy of a warm context does not have.
+        .args(["--config", "build.rustflags=['--cfg=no_salsa_async_drops']"])
         .arg("--target-dir")
         .arg(project.target())
         .current_dir(&project.workspace)

@@ -1,6 +1,6 @@
 //! The kernels: one for each chapter that runs cells, a few at most, and a warm one in reserve.
 //!
-//! A kernel holds about a gigabyte, so a chapter gets one at its first run, not when its page opens.
+//! A kernel holds hundreds of megabytes, so a chapter gets one at its first run, not when its page opens.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
