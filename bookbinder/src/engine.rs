@@ -4,7 +4,8 @@ mod build;
 mod cell;
 
 use std::process::Stdio;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
@@ -64,11 +65,12 @@ impl Engine {
         let stdout = child.stdout.take().ok_or_else(|| anyhow!("no stdout"))?;
         let (requests, incoming) = unbounded_channel();
         let (outgoing, events) = unbounded_channel();
-        tokio::spawn(write_requests(stdin, incoming));
+        let ends = Arc::new(AtomicBool::new(false));
+        tokio::spawn(write_requests(stdin, incoming, Arc::clone(&ends)));
         let engine = Self {
             requests,
             last: AtomicU64::new(0),
-            process: tokio::spawn(read_events(child, stdout, outgoing)),
+            process: tokio::spawn(read_events(child, stdout, outgoing, ends)),
         };
         Ok((engine, events))
     }
@@ -104,7 +106,12 @@ impl Engine {
     }
 }
 
-async fn write_requests(mut stdin: ChildStdin, mut incoming: UnboundedReceiver<Request>) {
+/// Closes the kernel's stdin when no more requests can come, and notes that it is to end.
+async fn write_requests(
+    mut stdin: ChildStdin,
+    mut incoming: UnboundedReceiver<Request>,
+    ends: Arc<AtomicBool>,
+) {
     while let Some(request) = incoming.recv().await {
         let Ok(mut line) = serde_json::to_vec(&request) else {
             continue;
@@ -115,9 +122,15 @@ async fn write_requests(mut stdin: ChildStdin, mut incoming: UnboundedReceiver<R
             return;
         }
     }
+    ends.store(true, Ordering::Relaxed);
 }
 
-async fn read_events(mut child: Child, stdout: ChildStdout, outgoing: UnboundedSender<Event>) {
+async fn read_events(
+    mut child: Child,
+    stdout: ChildStdout,
+    outgoing: UnboundedSender<Event>,
+    ends: Arc<AtomicBool>,
+) {
     let mut lines = BufReader::new(stdout).lines();
     let mut failed = false;
     while let Ok(Some(line)) = lines.next_line().await {
@@ -137,7 +150,7 @@ async fn read_events(mut child: Child, stdout: ChildStdout, outgoing: UnboundedS
             "it stopped answering".to_owned()
         }
     };
-    if !failed {
+    if !failed && !ends.load(Ordering::Relaxed) {
         let why = format!("the kernel process ended ({status}); its variables are lost");
         let _ = outgoing.send(Event::Failed { why });
     }

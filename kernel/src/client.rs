@@ -116,8 +116,9 @@ fn start(folders: &Folders, project: &Path) -> Result<Child> {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log)
-        // What the allocator touches at once, each copy may have to copy.
+        // What the allocator keeps, each copy may have to copy.
         .env("MIMALLOC_ARENA_EAGER_COMMIT", "0")
+        .env("MIMALLOC_PURGE_DELAY", "0")
         .spawn()
         .context("the kernel program cannot start itself")
 }

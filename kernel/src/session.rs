@@ -22,11 +22,9 @@ use crate::{failure, runtime};
 
 /// Compiled into every cell.
 const PRELUDE: &str = include_str!("prelude.rs");
-/// The first `let` costs seconds of type inference. A closure cannot be kept: evcxr infers, checks, and
-/// refuses the cell, so that no variable stays behind.
-const WARM_UP: &str = "let tensor = candlelight::candle_core::Tensor::new(\
-    &[1f32, 2.0], &candlelight::candle_core::Device::Cpu)?.sum_all()?.to_scalar::<f32>()?;\n\
-    let closure = |x: f32| x + tensor;";
+/// The first `let` costs seconds of type inference, and each new type some more. A closure cannot be kept: evcxr
+/// infers, checks, and refuses the cell, so that nothing runs and no variable stays behind.
+const WARM_UP: &str = include_str!("warm_up.rs");
 /// evcxr learns from a compile error that cells use `?`, and where that stands in a cell's last
 /// expression it gives up on showing that as a picture: so let it learn before the first cell.
 const QUESTION_MARK: &str = "Ok::<(), String>(())?;";
@@ -71,6 +69,9 @@ impl Warm {
         warm.prepare()?;
         // Its error is what is wanted.
         let _ = warm.commands.execute(WARM_UP);
+        // With the next change rust-analyzer lets go of most syntax trees. Otherwise each copy would do it, and so have
+        // to copy what holds them.
+        warm.commands.execute(QUESTION_MARK).map_err(plain)?;
         warm.end_process()?;
         Ok((warm, context))
     }

@@ -1,0 +1,15 @@
+use candlelight::prelude::*;
+let number = Tensor::new(&[1f32, 2.0], &Device::Cpu)?.sum_all()?.to_scalar::<f32>()?;
+let data = Mnist::builder("data").train(false).transform(ToTensor).build()?;
+let (image, label) = data.get(0)?;
+let loader = DataLoader::builder(data.clone()).batch_size(64).build()?;
+let conv = Conv2d::builder(1, 10, 5).build(var_builder(DType::F32, &Device::Cpu))?;
+let mapped = conv.forward(&image.unsqueeze(0)?)?;
+let net = Net::new(var_builder(DType::F32, &Device::Cpu))?;
+let criterion = CrossEntropyLoss::builder().build()?;
+let sgd = Sgd::builder(net.parameters(), 0.1).build()?;
+let mut trainer = Trainer::builder(net.clone(), criterion, sgd).epochs(1).build()?;
+let history = trainer.fit(&loader, None)?;
+let values: Vec<(f64, f64)> = history.steps.iter().map(|step| (step.step as f64, step.loss)).collect();
+let figure = plot::lines("loss", "step", "loss", &[("train", &values)])?;
+let closure = |x: f32| x + number;
