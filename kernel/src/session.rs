@@ -22,9 +22,12 @@ use crate::{failure, runtime};
 
 /// Compiled into every cell.
 const PRELUDE: &str = include_str!("prelude.rs");
-/// The first `let` costs seconds of type inference, and each new type some more. A closure cannot be kept: evcxr
-/// infers, checks, and refuses the cell, so that nothing runs and no variable stays behind.
+/// The first `let` costs seconds of type inference, and each new type some more. After that the compiler refuses the
+/// cell, so that nothing runs and no variable stays behind.
 const WARM_UP: &str = include_str!("warm_up.rs");
+/// A copy's first cell takes longer to infer, since memory is copied meanwhile, and to compile, since its folder is
+/// new. This variable is moved away, so it does not stay.
+const BREAK_IN: &str = "let warm_up = String::new();\ndrop(warm_up);";
 /// evcxr learns from a compile error that cells use `?`, and where that stands in a cell's last
 /// expression it gives up on showing that as a picture: so let it learn before the first cell.
 const QUESTION_MARK: &str = "Ok::<(), String>(())?;";
@@ -139,8 +142,7 @@ impl Session {
         };
         let commands = &mut session.warm.commands;
         commands.execute(":restart").map_err(plain)?;
-        // The first cell in a folder takes longer to compile.
-        commands.execute(QUESTION_MARK).map_err(plain)?;
+        commands.execute(BREAK_IN).map_err(plain)?;
         control.watch(commands.process_handle());
         Ok(session)
     }

@@ -12,4 +12,4 @@ let mut trainer = Trainer::builder(net.clone(), criterion, sgd).epochs(1).build(
 let history = trainer.fit(&loader, None)?;
 let values: Vec<(f64, f64)> = history.steps.iter().map(|step| (step.step as f64, step.loss)).collect();
 let figure = plot::lines("loss", "step", "loss", &[("train", &values)])?;
-let closure = |x: f32| x + number;
+compile_error!("as it should be");
