@@ -60,15 +60,12 @@ fn hand_over(folders: &Folders, project: &Path, events: &Events) -> Result<UnixS
     let mut report = |what: &str| events.preparing(what);
     let lock = folders.lock(&mut report)?;
     template::build(folders, &mut report)?;
-    let wanted = Wanted {
+    let mut wanted = Wanted {
         key: handover::key(folders, project)?,
         environment: std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect(),
-        linger: std::env::var(LINGER)
-            .ok()
-            .and_then(|seconds| seconds.parse().ok())
-            .unwrap_or(LINGER_SECONDS),
+        linger: linger()?,
     };
     drop(lock);
     // A socket's path may have about 100 characters.
@@ -77,23 +74,36 @@ fn hand_over(folders: &Folders, project: &Path, events: &Events) -> Result<UnixS
     report("starting the compiler");
     loop {
         if let Ok(mut stream) = UnixStream::connect(SOCKET) {
-            match ask(&mut stream, &wanted) {
-                Ok(TAKEN) => return Ok(stream),
-                // It ends now; as it does where it broke off.
-                Ok(_) | Err(_) => std::thread::sleep(LOOK),
+            if let Ok(TAKEN) = ask(&mut stream, &wanted) {
+                return Ok(stream);
             }
-            continue;
-        }
-        let is_free = File::create(LOCK)?.try_lock().is_ok();
-        if let Some(child) = &mut started
-            && child.try_wait()?.is_some_and(|status| !status.success())
-        {
-            let log = std::fs::read_to_string(LOG).unwrap_or_default();
-            bail!("the compiler does not start: {}", log.trim());
-        } else if started.is_none() && is_free {
+            // It ends now, or has: it was made from something else than what is there now.
+            wanted.key = handover::key(folders, project)?;
+            started = None;
+        } else if let Some(child) = &mut started {
+            match child.try_wait()? {
+                Some(status) if !status.success() => {
+                    let log = std::fs::read_to_string(LOG).unwrap_or_default();
+                    bail!("the compiler does not start: {}", log.trim());
+                }
+                // Another one was first.
+                Some(_) => started = None,
+                None => {}
+            }
+        } else if File::create(LOCK)?.try_lock().is_ok() {
             started = Some(start(folders, project)?);
         }
         std::thread::sleep(LOOK);
+    }
+}
+
+fn linger() -> Result<u64> {
+    match std::env::var_os(LINGER) {
+        None => Ok(LINGER_SECONDS),
+        Some(given) => {
+            let seconds = given.to_str().and_then(|given| given.parse().ok());
+            seconds.with_context(|| format!("{LINGER} is {given:?}; give whole seconds, as 3600"))
+        }
     }
 }
 
