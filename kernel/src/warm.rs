@@ -26,6 +26,8 @@ use crate::{runtime, serve, system};
 pub const ARGUMENT: &str = "keep-warm";
 /// How long the first kernel may take to ask: who started this process waits for it.
 const FIRST: Duration = Duration::from_secs(10);
+/// How long who asks may take to say what it wants.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// How often ended copies are looked for.
 const LOOK: Timespec = Timespec {
     tv_sec: 0,
@@ -49,11 +51,13 @@ pub fn run(folders: &Folders, project: &Path) -> Result<()> {
         listener: bind()?,
     };
     let mut copies = 0;
-    let (mut last, mut linger) = (Instant::now(), FIRST);
-    while copies > 0 || last.elapsed() < linger {
+    let (mut last, mut linger) = (Instant::now(), None);
+    while copies > 0 || last.elapsed() < linger.unwrap_or(FIRST) {
         let mut watched = [PollFd::new(&kept.listener, PollFlags::IN)];
         if poll(&mut watched, Some(&LOOK)).is_ok_and(|n| n > 0) {
             let (mut stream, _) = kept.listener.accept()?;
+            // Others wait meanwhile.
+            stream.set_read_timeout(Some(PATIENCE))?;
             match handover::receive(&mut stream) {
                 Ok((wanted, _)) if wanted.key != key => {
                     // Whoever asked finds the lock free when it has heard this.
@@ -63,10 +67,7 @@ pub fn run(folders: &Folders, project: &Path) -> Result<()> {
                     return Ok(());
                 }
                 Ok((wanted, streams)) => {
-                    linger = match copies {
-                        0 if linger == FIRST => Duration::from_secs(wanted.linger),
-                        _ => linger.max(Duration::from_secs(wanted.linger)),
-                    };
+                    linger = linger.max(Some(Duration::from_secs(wanted.linger)));
                     kept = copy(kept, stream, wanted, streams, folders)?;
                     copies += 1;
                 }
