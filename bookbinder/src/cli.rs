@@ -1,15 +1,17 @@
 //! The command line.
 
 use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressDrawTarget};
 
+use crate::jupyter::Place;
 use crate::project::{Chapter, Project};
 use crate::weave::Woven;
-use crate::{bench, build, check, preprocess, serve, weave};
+use crate::{bench, build, check, engine, jupyter, preprocess, serve, weave};
 
 /// A book whose cells run: serve it, run it, build it, check it
 #[derive(Debug, Parser)]
@@ -37,6 +39,11 @@ enum Command {
     Build,
     /// Look for stale notebooks, broken links and cells that do not compile
     Check,
+    /// The cells' kernel for Jupyter
+    Kernel {
+        #[command(subcommand)]
+        what: KernelCommand,
+    },
     /// Measure how long a reader waits for a cell
     Bench {
         /// How many pages are opened, one after another
@@ -48,6 +55,25 @@ enum Command {
     Preprocess {
         #[command(subcommand)]
         question: Option<Question>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum KernelCommand {
+    /// Build the kernel, and tell Jupyter of it: "Candlelight (Rust)"
+    Install {
+        /// Install below this folder, for instance a virtual environment's, instead of for the user
+        #[arg(long)]
+        prefix: Option<PathBuf>,
+    },
+    /// What Jupyter calls: serve the front end that wrote the file
+    #[command(hide = true)]
+    Run {
+        /// Where it wrote the ports
+        connection_file: PathBuf,
+        /// The project whose cells run
+        #[arg(long)]
+        project: PathBuf,
     },
 }
 
@@ -109,6 +135,16 @@ fn run(cli: Cli) -> Result<ExitCode> {
             let folder = build::build(&Project::find()?)?;
             println!("{}", folder.join("index.html").display());
         }
+        Command::Kernel {
+            what: KernelCommand::Install { prefix },
+        } => install_kernel(&Project::find()?, prefix)?,
+        Command::Kernel {
+            what:
+                KernelCommand::Run {
+                    connection_file,
+                    project,
+                },
+        } => jupyter::run(&Project::at(&project), &connection_file)?,
         Command::Bench { rounds } => {
             let rounds = usize::from(rounds);
             bench::run(&Project::find()?, &bench::Options { rounds })?;
@@ -127,6 +163,17 @@ fn weave(project: &Project, names: &[String], all: bool) -> Result<()> {
     }
     let mut kernel = weave::Kernel::new(project.clone(), bar.clone())?;
     weave::weave(project, &chapters, all, &mut kernel, &bar, &mut report)
+}
+
+fn install_kernel(project: &Project, prefix: Option<PathBuf>) -> Result<()> {
+    engine::ensure_built(project, &mut |what| eprintln!("{what}"))?;
+    let place = match prefix {
+        Some(prefix) => Place::Prefix(prefix),
+        None => Place::User,
+    };
+    let folder = jupyter::install(project, &place)?;
+    println!("Candlelight (Rust): {}", folder.display());
+    Ok(())
 }
 
 fn report(chapter: &Chapter, woven: Woven) {

@@ -42,6 +42,19 @@ impl Engine {
     ///
     /// Where the program cannot be started.
     pub fn start(project: &Project) -> Result<(Self, UnboundedReceiver<Event>)> {
+        Self::start_lingering(project, None)
+    }
+
+    /// As [`start`](Self::start); after the kernel's end the warm context that it was made from waits so many
+    /// seconds for the next.
+    ///
+    /// # Errors
+    ///
+    /// Where the program cannot be started.
+    pub fn start_lingering(
+        project: &Project,
+        seconds: Option<u64>,
+    ) -> Result<(Self, UnboundedReceiver<Event>)> {
         let program = project.kernel_program();
         let mut command = Command::new(&program);
         command
@@ -57,6 +70,9 @@ impl Engine {
             if (text.starts_with("CARGO_") && text != "CARGO_HOME") || text == "RUSTFLAGS" {
                 command.env_remove(name);
             }
+        }
+        if let Some(seconds) = seconds {
+            command.env("CANDLELIGHT_KERNEL_LINGERS", seconds.to_string());
         }
         let mut child = command
             .spawn()

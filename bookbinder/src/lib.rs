@@ -10,6 +10,7 @@ pub mod cells;
 pub mod check;
 pub mod cli;
 pub mod engine;
+pub mod jupyter;
 pub mod notebook;
 pub mod parameters;
 pub mod preprocess;

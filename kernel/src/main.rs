@@ -155,6 +155,8 @@ fn work(
                 });
             }
             Request::Execute { id, code } => session.run(id, &code)?,
+            Request::Complete { id, code, position } => session.complete(id, &code, position),
+            Request::Inspect { id, code, position } => session.inspect(id, &code, position),
             Request::Reset => {
                 events.preparing("forgetting all variables");
                 session.reset()?;

@@ -187,6 +187,37 @@ impl Session {
         Ok(())
     }
 
+    /// Tells what could stand at a place in a cell.
+    pub fn complete(&mut self, id: u64, code: &str, position: usize) {
+        let commands = &mut self.warm.commands;
+        let found = catch_unwind(AssertUnwindSafe(|| commands.completions(code, position)));
+        let (start, end, matches) = match found {
+            Ok(Ok(found)) => {
+                let matches = found.completions.into_iter().map(|one| one.code);
+                (found.start_offset, found.end_offset, matches.collect())
+            }
+            // Over what is half written rust-analyzer may give up.
+            _ => (position, position, Vec::new()),
+        };
+        self.events.send(&Event::Completed {
+            id,
+            start,
+            end,
+            matches,
+        });
+    }
+
+    /// Tells what stands at a place in a cell.
+    pub fn inspect(&mut self, id: u64, code: &str, position: usize) {
+        let commands = &mut self.warm.commands;
+        let found = catch_unwind(AssertUnwindSafe(|| commands.hover_at(code, position)));
+        let data = match found {
+            Ok(Ok((mime, text))) if !text.trim().is_empty() => [(mime, text)].into(),
+            _ => std::collections::BTreeMap::new(),
+        };
+        self.events.send(&Event::Inspected { id, data });
+    }
+
     fn finish(&self, id: u64, error: Option<Output>, lost: bool, start: Instant) {
         let ok = error.is_none();
         if let Some(error) = error {

@@ -16,6 +16,24 @@ pub enum Request {
         /// The cell's source.
         code: String,
     },
+    /// What could stand at a place in a cell.
+    Complete {
+        /// Returned with the answer.
+        id: u64,
+        /// The cell's source.
+        code: String,
+        /// The place, in bytes.
+        position: usize,
+    },
+    /// What stands at a place in a cell.
+    Inspect {
+        /// Returned with the answer.
+        id: u64,
+        /// The cell's source.
+        code: String,
+        /// The place, in bytes.
+        position: usize,
+    },
     /// Stop the running cell. Its process is ended, so all variables are lost.
     Interrupt,
     /// Forget every variable and import, and make ready again.
@@ -44,6 +62,24 @@ pub enum Event {
         id: u64,
         /// The output.
         output: Output,
+    },
+    /// What could stand there.
+    Completed {
+        /// The request's.
+        id: u64,
+        /// Where what it would replace begins, in bytes.
+        start: usize,
+        /// Where that ends.
+        end: usize,
+        /// Each in full.
+        matches: Vec<String>,
+    },
+    /// What stands there.
+    Inspected {
+        /// The request's.
+        id: u64,
+        /// MIME type to content; empty where nothing is known.
+        data: BTreeMap<String, String>,
     },
     /// The cell ended.
     Done {

@@ -79,6 +79,7 @@ impl Kernel for Words {
                     let _ = events.send(done(id, false, true));
                 }
             }
+            Request::Complete { .. } | Request::Inspect { .. } => {}
             Request::Reset => {
                 self.variables.lock().unwrap().clear();
                 let _ = events.send(Event::Ready);

@@ -106,6 +106,8 @@ impl Session {
                     self.flush_at = Some(self.flush_at.map_or(at, |before| before.min(at)));
                 }
             }
+            // A page does not ask for these.
+            Event::Completed { .. } | Event::Inspected { .. } => {}
             Event::Done {
                 id,
                 ok,
