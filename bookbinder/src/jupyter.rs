@@ -14,7 +14,7 @@ use jupyter_protocol::{
     ConnectionInfo, InterruptReply, JupyterMessage, JupyterMessageContent, ShutdownReply, Status,
 };
 use jupyter_zmq_client::{
-    KernelControlConnection, KernelIoPubConnection, create_kernel_control_connection,
+    KernelControlConnection, KernelIoPubConnection, RuntimeError, create_kernel_control_connection,
     create_kernel_heartbeat_connection, create_kernel_iopub_connection,
     create_kernel_shell_connection, create_kernel_stdin_connection,
 };
@@ -27,6 +27,8 @@ use crate::project::Project;
 pub use install::{Place, install};
 use shell::Shell;
 
+/// How often the parent is looked for.
+const PARENT: Duration = Duration::from_secs(1);
 /// How long what was published last has to reach the front end.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
@@ -85,6 +87,7 @@ async fn serve(project: &Project, connection: &ConnectionInfo) -> Result<()> {
     let served = tokio::select! {
         done = control_requests(control, &publisher, &running) => done,
         done = shell.requests() => done,
+        () = parent_gone() => Ok(()),
     };
     tokio::time::sleep(LAST_WORDS).await;
     drop(shell);
@@ -94,6 +97,31 @@ async fn serve(project: &Project, connection: &ConnectionInfo) -> Result<()> {
         engine.shutdown().await;
     }
     served
+}
+
+/// The next message that can be understood. One that cannot, since it lacks what the protocol asks for, gets no
+/// answer: its sender is not known then.
+async fn next(from: &mut KernelControlConnection) -> Result<JupyterMessage> {
+    loop {
+        match from.read().await {
+            Ok(message) => return Ok(message),
+            Err(RuntimeError::ZmqError(error)) => {
+                return Err(anyhow!("the front end is gone: {error}"));
+            }
+            Err(error) => tracing::warn!("a message is not understood: {error}"),
+        }
+    }
+}
+
+/// Returns when the process that started this kernel, if it told its number, is no more.
+async fn parent_gone() {
+    let parent = std::env::var("JPY_PARENT_PID").ok();
+    let Some(parent) = parent.and_then(|id| id.parse::<u32>().ok()) else {
+        return std::future::pending().await;
+    };
+    while std::os::unix::process::parent_id() == parent {
+        tokio::time::sleep(PARENT).await;
+    }
 }
 
 async fn send_all(mut iopub: KernelIoPubConnection, mut all: UnboundedReceiver<JupyterMessage>) {
@@ -111,8 +139,7 @@ async fn control_requests(
     running: &Running,
 ) -> Result<()> {
     loop {
-        let asked = control.read().await;
-        let asked = asked.map_err(|error| anyhow!("the front end is not understood: {error}"))?;
+        let asked = next(&mut control).await?;
         publisher.send(Status::busy(), &asked);
         let mut ends = false;
         let reply: Option<JupyterMessageContent> = match &asked.content {

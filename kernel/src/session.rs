@@ -1,5 +1,6 @@
 //! One evcxr context, and the cells that run in it.
 
+use std::collections::BTreeMap;
 use std::mem::ManuallyDrop;
 use std::os::unix::net::UnixListener;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -28,6 +29,8 @@ const WARM_UP: &str = include_str!("warm_up.rs");
 /// A copy's first cell takes longer to infer, since memory is copied meanwhile, and to compile, since its folder is
 /// new. This variable is moved away, so it does not stay.
 const BREAK_IN: &str = "let warm_up = String::new();\ndrop(warm_up);";
+/// What evcxr says where rust-analyzer knows nothing.
+const NOTHING: &str = "No documentation found";
 /// evcxr learns from a compile error that cells use `?`, and where that stands in a cell's last
 /// expression it gives up on showing that as a picture: so let it learn before the first cell.
 const QUESTION_MARK: &str = "Ok::<(), String>(())?;";
@@ -212,8 +215,11 @@ impl Session {
         let commands = &mut self.warm.commands;
         let found = catch_unwind(AssertUnwindSafe(|| commands.hover_at(code, position)));
         let data = match found {
-            Ok(Ok((mime, text))) if !text.trim().is_empty() => [(mime, text)].into(),
-            _ => std::collections::BTreeMap::new(),
+            Ok(Ok((text, html))) if text != NOTHING => {
+                [("text/plain", text), ("text/html", html)].map(|(mime, body)| (mime.into(), body))
+            }
+            .into(),
+            _ => BTreeMap::new(),
         };
         self.events.send(&Event::Inspected { id, data });
     }

@@ -3,14 +3,7 @@
 # It makes what it needs below target/: a virtual environment and evcxr's kernel.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-target="$(cd "${CARGO_TARGET_DIR:-target}" 2>/dev/null && pwd || { mkdir -p target && cd target && pwd; })"
-home="$target/jupyter"
-
-if [ ! -x "$home/venv/bin/jupyter" ] || ! cmp -s tests/jupyter/requirements.txt "$home/requirements.txt"; then
-  python3 -m venv "$home/venv"
-  "$home/venv/bin/pip" install --quiet -r tests/jupyter/requirements.txt
-  cp tests/jupyter/requirements.txt "$home/requirements.txt"
-fi
+. tests/jupyter/venv.sh
 # With the flags that `cargo book` builds its own kernel with, so that evcxr is compiled once for both.
 cargo build --locked --profile kernel --package stock-kernel \
   --config "build.rustflags=['--cfg=no_salsa_async_drops']"

@@ -1,4 +1,4 @@
-"""Run every notebook under the stock evcxr kernel, and compare what it prints with what is stored.
+"""Run every notebook under the stock evcxr kernel, or the one that JUPYTER_KERNEL names, and compare what it prints with what is stored.
 
 Usage: run_notebooks.py [NOTEBOOK ...]    (default: all of notebooks/)
 
@@ -9,6 +9,7 @@ with other vectors than the one that the outputs come from, sums are rounded dif
 trained goes its own way: there everything but the numbers is compared.
 """
 
+import os
 import platform
 import re
 import sys
@@ -20,7 +21,7 @@ import nbformat
 from nbformat.v4 import new_code_cell, new_notebook
 
 ROOT = Path(__file__).resolve().parents[2]
-KERNEL = "rust"
+KERNEL = os.environ.get("JUPYTER_KERNEL", "rust")
 # The first cell builds candle, which takes minutes.
 TIMEOUT = 1500
 # A number, one space and its unit; a narrow one has more white space before it.

@@ -3,6 +3,7 @@
 use jupyter_protocol::{
     CodeMirrorMode, DisplayData, ErrorOutput, ExecuteResult, ExecutionCount, HelpLink,
     JupyterMessageContent, KernelInfoReply, LanguageInfo, Media, ReplyStatus, StreamContent,
+    Transient,
 };
 use kernel_protocol::Output;
 use serde_json::{Map, Value};
@@ -48,7 +49,8 @@ pub fn published(output: Output, count: ExecutionCount) -> JupyterMessageContent
             execution_count: count,
             data: media(data),
             metadata,
-            transient: None,
+            // The protocol wants an object here.
+            transient: Some(Transient::default()),
         }
         .into(),
         Output::Error {

@@ -14,17 +14,18 @@ use jupyter_zmq_client::KernelShellConnection;
 use kernel_protocol::{Event, Output, Request};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::timeout;
 
 use super::messages::{kernel_info, media, published};
 use super::whole::whole;
-use super::{Publisher, Running};
+use super::{Publisher, Running, next};
 use crate::engine::{self, Engine};
 use crate::project::Project;
 
 /// Seconds that a warm context waits for the next notebook after the last one was closed.
 const LINGERS: u64 = 3600;
-/// How long after an error the cells that were already asked for may take to arrive.
-const ALREADY_ASKED: Duration = Duration::from_millis(100);
+/// How long after an error the cells that were already asked for may take to be read.
+const ALREADY_ASKED: Duration = Duration::from_millis(10);
 
 type Starting = JoinHandle<Result<(Arc<Engine>, UnboundedReceiver<Event>)>>;
 
@@ -63,25 +64,18 @@ impl Shell {
     /// Answers until the front end is gone.
     pub async fn requests(&mut self) -> Result<()> {
         loop {
-            let asked = self.front.read().await;
-            let asked =
-                asked.map_err(|error| anyhow!("the front end is not understood: {error}"))?;
-            let failed = self.answer(&asked, false).await?;
-            if !failed {
-                continue;
-            }
-            // What was asked for behind a cell that failed does not run.
-            while let Ok(asked) = tokio::time::timeout(ALREADY_ASKED, self.front.read()).await {
-                let asked = asked.map_err(|error| anyhow!("{error}"))?;
+            let asked = next(&mut self.front).await?;
+            let behind = self.answer(&asked, false).await?;
+            for asked in behind {
                 self.answer(&asked, true).await?;
             }
         }
     }
 
-    /// Whether a cell failed behind which nothing shall run.
-    async fn answer(&mut self, asked: &JupyterMessage, abort: bool) -> Result<bool> {
+    /// Where a cell failed, what had been asked for behind it: cells there shall not run.
+    async fn answer(&mut self, asked: &JupyterMessage, abort: bool) -> Result<Vec<JupyterMessage>> {
         self.publisher.send(Status::busy(), asked);
-        let mut failed = false;
+        let mut behind = Vec::new();
         let reply: Option<JupyterMessageContent> = match &asked.content {
             JupyterMessageContent::ExecuteRequest(_) if abort => {
                 let reply = ExecuteReply {
@@ -93,7 +87,12 @@ impl Shell {
             }
             JupyterMessageContent::ExecuteRequest(request) => {
                 let reply = self.execute(request, asked).await;
-                failed = request.stop_on_error && reply.status != ReplyStatus::Ok;
+                if request.stop_on_error && reply.status != ReplyStatus::Ok {
+                    // Before the reply: what is asked for after it is asked knowingly.
+                    while let Ok(asked) = timeout(ALREADY_ASKED, next(&mut self.front)).await {
+                        behind.push(asked?);
+                    }
+                }
                 Some(reply.into())
             }
             JupyterMessageContent::CompleteRequest(request) => {
@@ -117,7 +116,7 @@ impl Shell {
                 .await?;
         }
         self.publisher.send(Status::idle(), asked);
-        Ok(failed)
+        Ok(behind)
     }
 
     async fn execute(&mut self, request: &ExecuteRequest, asked: &JupyterMessage) -> ExecuteReply {
