@@ -17,6 +17,7 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use tokio::net::TcpListener;
@@ -27,6 +28,11 @@ use access::Access;
 use launch::Launcher;
 use pool::Pool;
 use site::Site;
+
+/// How long a kernel may be unused before its memory is freed.
+const IDLE: Duration = Duration::from_secs(3600);
+/// How often those are looked for.
+const LOOK_FOR_IDLE: Duration = Duration::from_secs(60);
 
 /// How `cargo book serve` was called.
 #[derive(Debug, Clone, Default)]
@@ -119,13 +125,20 @@ impl Server {
         let site = Site::new(&self.project, &self.pool);
         let router = site.router(self.access, &self.folder);
         let pool = Arc::clone(&self.pool);
-        tokio::spawn(async move { pool.warm().await });
+        let kernels = tokio::spawn(async move {
+            pool.warm().await;
+            loop {
+                tokio::time::sleep(LOOK_FOR_IDLE).await;
+                pool.let_go(IDLE);
+            }
+        });
         let watching = tokio::spawn(watch::watch(self.project, site));
         let served = tokio::select! {
             served = axum::serve(self.listener, router) => served.context("the server ended"),
             () = end => Ok(()),
         };
         watching.abort();
+        kernels.abort();
         self.pool.close().await;
         served
     }

@@ -411,8 +411,20 @@ async fn the_chapter_idle_longest_makes_room_and_busy_ones_do_not() {
     pages[1].run("cell-2", "use x");
     assert!(!pages[1].done("cell-2").await.1);
     assert!(pages[2].gone().await.contains("made room"));
+    // Those that nobody uses are let go, in the end the one in reserve too, and come back with the next cell.
+    pool.let_go(Duration::from_secs(3600));
+    assert_eq!(alive(), MOST);
+    pool.let_go(Duration::ZERO);
+    assert!(pages[3].gone().await.contains("let go"));
     pages[0].ask(FromPage::Interrupt {});
     assert!(!pages[0].done("cell-1").await.1);
+    pool.let_go(Duration::ZERO);
+    let let_go =
+        |message: &ToPage| matches!(message, ToPage::Gone { gone } if gone.contains("let go"));
+    pages[0].until(let_go).await;
+    assert_eq!(alive(), 0);
+    pages[3].run("cell-1", "print back");
+    assert!(pages[3].done("cell-1").await.1);
     pool.close().await;
     assert_eq!(alive(), 0);
 }

@@ -39,6 +39,8 @@ struct Held {
 struct State {
     held: HashMap<String, Held>,
     spare: Option<(u64, Started)>,
+    /// When a chapter last did something with a kernel.
+    used: Option<Instant>,
     started: u64,
     is_closed: bool,
 }
@@ -129,7 +131,8 @@ impl Pool {
             let oldest = oldest.0.clone();
             if let Some(held) = state.held.remove(&oldest) {
                 // A session that is gone needs no word.
-                let _ = held.session.send(Command::Evict);
+                let why = "made room for another chapter";
+                let _ = held.session.send(Command::Evict { why });
             }
         }
         let started = match state.spare.take() {
@@ -149,13 +152,17 @@ impl Pool {
 
     /// Notes whether a chapter runs something. False where its kernel was given up meanwhile.
     pub fn mark(self: &Arc<Self>, chapter: &str, busy: bool) -> bool {
-        let is_held = match self.state().held.get_mut(chapter) {
-            Some(held) => {
-                held.busy = busy;
-                held.used = Instant::now();
-                true
+        let now = Instant::now();
+        let is_held = {
+            let mut state = self.state();
+            state.used = Some(now);
+            match state.held.get_mut(chapter) {
+                Some(held) => {
+                    (held.busy, held.used) = (busy, now);
+                    true
+                }
+                None => false,
             }
-            None => false,
         };
         if !busy {
             self.freed.notify_waiters();
@@ -169,6 +176,22 @@ impl Pool {
         self.state().held.remove(chapter);
         self.freed.notify_waiters();
         self.refill();
+    }
+
+    /// Ends kernels that nobody has used for so long, at last the one in reserve. The next cell brings one back.
+    pub fn let_go(&self, idle: Duration) {
+        let mut state = self.state();
+        let old = state
+            .held
+            .extract_if(|_, held| !held.busy && held.used.elapsed() >= idle);
+        for (_, held) in old {
+            let why = "was let go, since it was not used for long";
+            let _ = held.session.send(Command::Evict { why });
+        }
+        let used = state.used.is_some_and(|used| used.elapsed() < idle);
+        if state.held.is_empty() && !used {
+            state.spare = None;
+        }
     }
 
     /// Ends the kernel in reserve, has every session end its own, and waits until they have.

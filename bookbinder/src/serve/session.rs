@@ -29,8 +29,11 @@ pub enum Command {
     Page(FromPage),
     /// The pool's answer.
     Started(Result<Started>),
-    /// The pool needs the kernel's place.
-    Evict,
+    /// The pool takes the kernel away.
+    Evict {
+        /// What became of it, after "this chapter's kernel".
+        why: &'static str,
+    },
     /// The server ends.
     Close,
     /// The book was built again.
@@ -133,20 +136,18 @@ impl Session {
                 self.is_acquiring = false;
                 self.lose(&format!("{error:#}"));
             }
-            Command::Evict if self.running.is_none() && self.queue.is_empty() => {
+            // It was given a cell in the same moment.
+            Command::Evict { why } if self.running.is_some() => {
+                self.lose(&format!("this chapter's kernel {why}"));
+            }
+            Command::Evict { why } => {
                 self.kernel = None;
                 self.is_ready = false;
-                self.gone("this chapter's kernel made room for another chapter");
-            }
-            // It was given a cell in the same moment: that cell gets another kernel.
-            Command::Evict if self.running.is_some() => {
-                self.lose("another chapter took the kernel's place")
-            }
-            Command::Evict => {
-                self.kernel = None;
-                self.is_ready = false;
-                self.gone("this chapter's kernel made room for another chapter");
-                self.acquire();
+                self.gone(&format!("this chapter's kernel {why}"));
+                // A cell that waits gets another.
+                if !self.queue.is_empty() {
+                    self.acquire();
+                }
             }
             Command::Reload => self.tell(&ToPage::Reload { reload: true }),
             Command::Close => {}
