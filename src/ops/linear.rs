@@ -173,7 +173,7 @@ fn backward<T: Element>(
         with_elements::<T, _>(input, |input| {
             with_elements::<T, _>(weight, |weight| {
                 let weight = (weight, (outputs, inputs));
-                found.of(grad_input.as_deref_mut(), input, weight, grad);
+                found.of(grad_input.as_deref_mut(), input, weight, grad, rows);
                 Ok(())
             })
         })
@@ -202,8 +202,8 @@ impl<T: Element> Gradients<T> {
         input: &[T],
         (weight, (outputs, inputs)): (&[T], (usize, usize)),
         grad: &[T],
+        rows: usize,
     ) {
-        let rows = grad.len() / outputs.max(1);
         let mut of_weight = || {
             column_sums(grad, &mut self.bias);
             weight_gradient(&mut self.weight, grad, input, (rows, inputs, outputs));

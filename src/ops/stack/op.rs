@@ -192,7 +192,7 @@ impl CustomOp3 for StackOp {
         let (values, back) = (room(values, n * inputs)?, room(back, n * inputs)?);
         with_elements::<f32, _>(&grad.contiguous()?, |g| {
             with_elements::<f32, _>(weight, |w| {
-                linear.of(Some(&mut *back), values, (w, (outputs, inputs)), g);
+                linear.of(Some(&mut *back), values, (w, (outputs, inputs)), g, n);
                 Ok(())
             })
         })?;
