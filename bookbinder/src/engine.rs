@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use kernel_protocol::{Event, Request};
+use kernel_protocol::{Event, LINGERS, Request};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -72,7 +72,7 @@ impl Engine {
             }
         }
         if let Some(seconds) = seconds {
-            command.env("CANDLELIGHT_KERNEL_LINGERS", seconds.to_string());
+            command.env(LINGERS, seconds.to_string());
         }
         let mut child = command
             .spawn()

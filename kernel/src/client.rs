@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use kernel_protocol::Event;
+use kernel_protocol::{Event, LINGERS};
 use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::events::Events;
@@ -18,11 +18,9 @@ use crate::{system, warm};
 
 /// How often a context that gets warm is looked for.
 const LOOK: Duration = Duration::from_millis(25);
-/// How long a warm context waits for the next kernel, unless LINGER says otherwise: while the server runs it has
+/// How long a warm context waits for the next kernel, unless [`LINGERS`] says otherwise: while the server runs it has
 /// one kernel in reserve.
 const LINGER_SECONDS: u64 = 2;
-/// Seconds, for those who start kernels now and then.
-const LINGER: &str = "CANDLELIGHT_KERNEL_LINGERS";
 
 /// Serves this process's stdin until it closes.
 pub fn run(folders: &Folders, project: &Path) -> Result<()> {
@@ -98,11 +96,11 @@ fn hand_over(folders: &Folders, project: &Path, events: &Events) -> Result<UnixS
 }
 
 fn linger() -> Result<u64> {
-    match std::env::var_os(LINGER) {
+    match std::env::var_os(LINGERS) {
         None => Ok(LINGER_SECONDS),
         Some(given) => {
             let seconds = given.to_str().and_then(|given| given.parse().ok());
-            seconds.with_context(|| format!("{LINGER} is {given:?}; give whole seconds, as 3600"))
+            seconds.with_context(|| format!("{LINGERS} is {given:?}; give whole seconds, as 3600"))
         }
     }
 }

@@ -5,6 +5,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+/// The variable that names how many seconds the warm context that a kernel was copied from waits for the next kernel
+/// after this one's end.
+pub const LINGERS: &str = "CANDLELIGHT_KERNEL_LINGERS";
+
 /// What the server asks of a kernel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "snake_case")]

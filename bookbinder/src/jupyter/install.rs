@@ -38,6 +38,8 @@ pub fn install(project: &Project, place: &Place) -> Result<PathBuf> {
         "display_name": "Candlelight (Rust)",
         "language": "rust",
         "interrupt_mode": "message",
+        // Where the kernel is built now, whatever Jupyter is started with.
+        "env": { "CARGO_TARGET_DIR": project.target() },
     });
     let write = || {
         fs::create_dir_all(&folder)?;

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use jupyter_protocol::{
-    CommInfoReply, CompleteReply, ErrorOutput, ExecuteInput, ExecuteReply, ExecuteRequest,
-    ExecutionCount, HistoryReply, InspectReply, JupyterMessage, JupyterMessageContent, ReplyError,
-    ReplyStatus, Status,
+    CommInfoReply, CompleteReply, ExecuteInput, ExecuteReply, ExecuteRequest, ExecutionCount,
+    HistoryReply, InspectReply, JupyterMessage, JupyterMessageContent, ReplyError, ReplyStatus,
+    Status,
 };
 use jupyter_zmq_client::KernelShellConnection;
 use kernel_protocol::{Event, Output, Request};
@@ -142,18 +142,16 @@ impl Shell {
                 self.events = None;
                 self.running.get().take();
                 let message = format!("{why:#}");
-                let error = ReplyError {
+                let output = Output::Error {
                     ename: "kernel".to_owned(),
                     evalue: message.clone(),
                     traceback: vec![message],
                 };
-                let shown = ErrorOutput {
-                    ename: error.ename.clone(),
-                    evalue: error.evalue.clone(),
-                    traceback: error.traceback.clone(),
-                };
-                self.publisher.send(shown, asked);
-                Some(error)
+                let error = error_of(&output);
+                if !request.silent {
+                    self.publisher.send(published(output, count), asked);
+                }
+                error
             }
         };
         ExecuteReply {
@@ -184,18 +182,7 @@ impl Shell {
         loop {
             match self.next().await? {
                 Event::Output { id, output } if id == mine => {
-                    if let Output::Error {
-                        ename,
-                        evalue,
-                        traceback,
-                    } = &output
-                    {
-                        error = Some(ReplyError {
-                            ename: ename.clone(),
-                            evalue: evalue.clone(),
-                            traceback: traceback.clone(),
-                        });
-                    }
+                    error = error_of(&output).or(error);
                     if !silent {
                         let count = ExecutionCount(self.count);
                         self.publisher.send(published(output, count), asked);
@@ -305,6 +292,22 @@ impl Shell {
         engine::ready(&mut events, &mut |_| {}).await?;
         self.events = Some(events);
         Ok(())
+    }
+}
+
+/// What a reply says of a cell that ended with this.
+fn error_of(output: &Output) -> Option<ReplyError> {
+    match output {
+        Output::Error {
+            ename,
+            evalue,
+            traceback,
+        } => Some(ReplyError {
+            ename: ename.clone(),
+            evalue: evalue.clone(),
+            traceback: traceback.clone(),
+        }),
+        _ => None,
     }
 }
 
