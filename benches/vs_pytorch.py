@@ -40,16 +40,19 @@ class Large(nn.Module):
         return self.fc2(F.relu(self.fc1(F.max_pool2d(x, 2).flatten(1))))
 
 
-class Layers(nn.Module):
-    """The small net's convolutional part, for images of any size."""
-
-    def __init__(self):
-        super().__init__()
-        self.conv1, self.conv2 = nn.Conv2d(1, 10, 5), nn.Conv2d(10, 20, 5)
-
-    def forward(self, x):
-        x = F.relu(F.max_pool2d(self.conv1(x), 2))
-        return F.relu(F.max_pool2d(self.conv2(x), 2))
+def sized(size):
+    """The small net's convolutions and one linear layer, for images of any size."""
+    side = ((size - 4) // 2 - 4) // 2
+    return nn.Sequential(
+        nn.Conv2d(1, 10, 5),
+        nn.MaxPool2d(2),
+        nn.ReLU(),
+        nn.Conv2d(10, 20, 5),
+        nn.MaxPool2d(2),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(20 * side * side, 10),
+    )
 
 
 def mnist(root, name):
@@ -71,7 +74,7 @@ class Side:
     def net(self, name):
         if name not in self.nets:
             torch.manual_seed(0)
-            net = {"small": Small, "large": Large, "layers": Layers}[name]()
+            net = {"small": Small, "large": Large}[name]() if isinstance(name, str) else sized(name)
             if "channels_last" in self.variant:
                 net = net.to(memory_format=torch.channels_last)
             sgd = torch.optim.SGD(net.parameters(), 0.01, momentum=0.5)
@@ -110,8 +113,8 @@ class Side:
                 right += (logits.argmax(1) == y[at : at + batch]).sum().item()
         return (time.perf_counter() - start) / repeat
 
-    def layers(self, batch, size, repeat):
-        model, sgd = self.net("layers")
+    def sized(self, batch, size, repeat):
+        model, sgd = self.net(size)
         x = self.place(torch.randn(batch, 1, size, size))
         start = time.perf_counter()
         for _ in range(repeat):

@@ -127,7 +127,8 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
         compare(measure, &mut own, &mut sides, args.rounds)?;
     }
     if threads > 1 {
-        scaling(&measures[..2], &mut own, threads, args.rounds)?;
+        let eager = pytorch::start(&args.variants[0], 1)?;
+        scaling(&mut own, &mut others[0], eager, threads, args.rounds)?;
     }
     println!("peak memory of the process, MB");
     println!("  {:28} {:>8.0}", "Candlelight", own.peak_memory()? / 1e6);
@@ -179,24 +180,39 @@ fn compare(
     Ok(())
 }
 
-/// One thread beside all of them.
+/// One thread beside all of them, in short turns: what else the machine does then falls on both.
 fn scaling(
-    measures: &[Measure],
     own: &mut Candlelight,
+    other: &mut Process,
+    mut other_one: Process,
     threads: usize,
     rounds: u16,
 ) -> Result<(), Box<dyn Error>> {
     let mut one = Candlelight::new(1)?;
     let mut answers = Vec::new();
-    println!("Candlelight: one thread's time by that of {threads}");
-    for measure in measures {
-        one.ask(&measure.task)?;
-        let mut ratios = Vec::new();
-        for _ in 0..rounds {
-            ratios.push(one.ask(&measure.task)? / own.ask(&measure.task)?);
+    println!("one thread's time by that of {threads}");
+    for (net, images, turns) in [("small", 6400, 4 * rounds), ("large", 3200, rounds)] {
+        let task = json!({"task": "train", "net": net, "batch": 64, "images": images});
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        for turn in 0..=turns {
+            let pair = [
+                one.ask(&task)? / own.ask(&task)?,
+                other_one.ask(&task)? / other.ask(&task)?,
+            ];
             answers.push(exchange::answer());
+            // The first warms up.
+            if turn > 0 {
+                ours.push(pair[0]);
+                theirs.push(pair[1]);
+            }
         }
-        println!("  {:28} {}", measure.name, Spread::of(&ratios));
+        for (name, ratios) in [("Candlelight", ours), (&other.name, theirs)] {
+            println!(
+                "  {:28} {}",
+                format!("{net} net, {name}"),
+                Spread::of(&ratios)
+            );
+        }
     }
     // A machine that is shared may move its cores apart; what they exchange in a step then takes longer.
     println!("  {:28} {}", "a core's answer, ns", Spread::of(&answers));
@@ -217,18 +233,29 @@ fn sizes(own: &mut Candlelight, other: &mut Process) -> Result<(), Box<dyn Error
         row(own, other, batch, &task, 1e6 / images as f64)?;
     }
     println!(
-        "\nits convolutions, forward and backward, batch 16, by image size, nanoseconds a pixel"
+        "\nits convolutions and a linear layer, forward and backward, batch 16, by image size:"
     );
+    println!("microseconds a million multiplications of the way forward");
     println!(
         "  {:>8} {:>12} {:>12} {:>6}",
         "size", "Candlelight", other.name, "ratio"
     );
     for size in [28usize, 56, 112, 224] {
         let repeat = 200_000 / (size * size) + 2;
-        let task = json!({"task": "layers", "batch": 16, "size": size, "repeat": repeat});
-        row(own, other, size, &task, 1e9 / (16 * size * size) as f64)?;
+        let task = json!({"task": "sized", "batch": 16, "size": size, "repeat": repeat});
+        let millions = 16.0 * multiplications(size) as f64 / 1e6;
+        row(own, other, size, &task, 1e6 / millions)?;
     }
     Ok(())
+}
+
+/// Of the net for images of this size, an image. A pixel of a larger image takes more: without padding the border
+/// has no outputs.
+fn multiplications(size: usize) -> usize {
+    let conv1 = size - 4;
+    let conv2 = conv1 / 2 - 4;
+    let pooled = conv2 / 2;
+    10 * 25 * conv1.pow(2) + 20 * 10 * 25 * conv2.pow(2) + 10 * 20 * pooled.pow(2)
 }
 
 /// The best of five each, in turn.

@@ -108,7 +108,7 @@ fn run(args: Args) -> std::result::Result<(), Box<dyn Error>> {
 
 fn fit(
     args: &Args,
-    net: impl Network + Clone + Send + 'static,
+    net: impl Network + Clone + 'static,
     name: &str,
     device: DeviceChoice,
     train: &DataLoader,

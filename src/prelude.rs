@@ -7,17 +7,17 @@ pub use candle_nn::VarBuilder;
 pub use candle_nn::var_builder::SimpleBackend;
 pub use image::{GrayImage, RgbImage};
 
-pub use crate::compose;
 pub use crate::data::{
     Batch, DataLoader, Dataset, FashionMnist, KMnist, Mnist, Subset, mean_and_std,
 };
+pub use crate::{compose, sequential};
 // What the data sets' names stand for: evcxr writes the types out when a cell keeps one.
 #[doc(no_inline)]
 pub use crate::data::{Digits, Fashion, Kuzushiji, MnistLike};
 pub use crate::loss::CrossEntropyLoss;
 pub use crate::nn::{
-    Conv2d, LargeNet, Linear, MaxPool2d, Net, Network, PaddingMode, relu, var_builder,
-    var_builder_from,
+    Conv2d, Flatten, LargeNet, Layer, Linear, MaxPool2d, Net, Network, PaddingMode, Relu,
+    Sequential, relu, var_builder, var_builder_from,
 };
 pub use crate::optim::schedule::{
     AnnealStrategy, CosineAnnealingLr, ExponentialLr, LinearLr, MultiStepLr, OneCycleLr, Schedule,

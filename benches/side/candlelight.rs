@@ -13,21 +13,22 @@ pub struct Candlelight {
     test: Mnist,
     small: Net,
     large: LargeNet,
-    layers: Layers,
 }
 
-/// The small net's convolutional part, layer by layer, for images of any size.
-struct Layers {
-    conv1: Conv2d,
-    conv2: Conv2d,
-    pool: MaxPool2d,
-}
-
-impl Layers {
-    fn forward(&self, images: &Tensor) -> candlelight::Result<Tensor> {
-        let x = relu(&self.pool.forward(&self.conv1.forward(images)?)?)?;
-        relu(&self.pool.forward(&self.conv2.forward(&x)?)?)
-    }
+/// The small net's convolutions and one linear layer, for images of any size.
+fn sized(size: usize) -> candlelight::Result<Sequential> {
+    let vb = var_builder(DType::F32, &Device::Cpu);
+    let side = ((size - 4) / 2 - 4) / 2;
+    Ok(sequential![
+        Conv2d::builder(1, 10, 5).build(vb.pp("0"))?,
+        MaxPool2d::builder(2).build()?,
+        Relu,
+        Conv2d::builder(10, 20, 5).build(vb.pp("3"))?,
+        MaxPool2d::builder(2).build()?,
+        Relu,
+        Flatten,
+        Linear::builder(20 * side * side, 10).build(vb.pp("7"))?,
+    ])
 }
 
 impl Candlelight {
@@ -50,11 +51,6 @@ impl Candlelight {
             test: set(false)?,
             small: Net::new(vb.pp("small"))?,
             large: LargeNet::new(vb.pp("large"))?,
-            layers: Layers {
-                conv1: Conv2d::builder(1, 10, 5).build(vb.pp("conv1"))?,
-                conv2: Conv2d::builder(10, 20, 5).build(vb.pp("conv2"))?,
-                pool: MaxPool2d::builder(2).build()?,
-            },
         })
     }
 
@@ -96,11 +92,11 @@ impl Candlelight {
                 let (size, repeat) = (number("size"), number("repeat"));
                 let shape = (number("batch"), 1, size, size);
                 let images = Tensor::randn(0f32, 1f32, shape, &Device::Cpu)?;
-                let layers = &self.layers;
+                let net = sized(size)?;
                 self.pool.install(|| -> candlelight::Result<f64> {
                     let start = Instant::now();
                     for _ in 0..repeat {
-                        layers.forward(&images)?.sqr()?.mean_all()?.backward()?;
+                        net.forward(&images)?.sqr()?.mean_all()?.backward()?;
                     }
                     Ok(start.elapsed().as_secs_f64() / repeat as f64)
                 })?
@@ -125,7 +121,7 @@ impl Candlelight {
 /// Trains on the first `images` of a new order, and returns the seconds.
 fn train(
     pool: &rayon::ThreadPool,
-    net: &(impl Network + Clone + Send + Sync + 'static),
+    net: &(impl Network + Clone + 'static),
     set: &Mnist,
     batch: usize,
     images: usize,

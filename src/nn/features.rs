@@ -14,19 +14,19 @@ use crate::size::Size2;
 /// operation; its results and gradients are to the last bit those of the layers one by one.
 #[derive(Clone)]
 pub(super) struct Features {
-    layers: Vec<Layer>,
+    layers: Vec<Stage>,
     memory: Arc<Memory>,
 }
 
 /// A convolution, a pooling or none, and a ReLU.
 #[derive(Debug, Clone)]
-pub(super) struct Layer {
+pub(super) struct Stage {
     pub(super) conv: Conv2d,
     pub(super) pool: Option<MaxPool2d>,
 }
 
 impl Features {
-    pub(super) fn new(layers: Vec<Layer>) -> Self {
+    pub(super) fn new(layers: Vec<Stage>) -> Self {
         Self {
             layers,
             memory: Arc::default(),
@@ -73,7 +73,7 @@ impl Features {
 
     fn one_by_one(&self, images: &Tensor) -> Result<Tensor> {
         let mut x = images.clone();
-        for Layer { conv, pool } in &self.layers {
+        for Stage { conv, pool } in &self.layers {
             x = conv.forward(&x)?;
             if let Some(pool) = pool {
                 x = pool.forward(&x)?;
@@ -95,7 +95,7 @@ impl Features {
         let mut channels = images.dims()[1];
         let mut size = Size2 { h, w };
         let mut blocks = Vec::with_capacity(self.layers.len());
-        for Layer { conv, pool } in &self.layers {
+        for Stage { conv, pool } in &self.layers {
             let block = conv.block(channels, size, pool.as_ref())?;
             (channels, size) = (block.out_channels, block.output());
             blocks.push(block);
@@ -103,7 +103,7 @@ impl Features {
         Some(blocks)
     }
 
-    pub(super) fn layers(&self) -> &[Layer] {
+    pub(super) fn layers(&self) -> &[Stage] {
         &self.layers
     }
 
@@ -130,7 +130,7 @@ mod tests {
     /// Channels in and out, kernel, padding, dilation and pooling of each layer.
     type Sizes = (usize, usize, (usize, usize), usize, (usize, usize), bool);
 
-    fn layers(sizes: &[Sizes]) -> Vec<Layer> {
+    fn layers(sizes: &[Sizes]) -> Vec<Stage> {
         let layer = |(i, &(channels, out, kernel, padding, dilation, pool)): (usize, &Sizes)| {
             let vb = var_builder(DType::F32, &Device::Cpu).pp(format!("conv{i}"));
             let conv = Conv2d::builder(channels, out, kernel)
@@ -138,7 +138,7 @@ mod tests {
                 .dilation(dilation)
                 .build(vb);
             let pool = pool.then(|| MaxPool2d::builder(2).build().unwrap());
-            Layer {
+            Stage {
                 conv: conv.unwrap(),
                 pool,
             }

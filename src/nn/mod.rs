@@ -7,6 +7,7 @@ mod linear;
 mod max_pool2d;
 mod net;
 mod relu;
+mod sequential;
 mod state;
 
 pub use conv2d::{Conv2d, Conv2dBuilder, PaddingMode};
@@ -15,6 +16,7 @@ pub use linear::{Linear, LinearBuilder};
 pub use max_pool2d::{MaxPool2d, MaxPool2dBuilder};
 pub use net::{LargeNet, Net, Network};
 pub use relu::relu;
+pub use sequential::{Flatten, Layer, Relu, Sequential};
 pub(crate) use state::assign;
 pub use state::{load, save};
 

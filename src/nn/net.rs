@@ -5,12 +5,14 @@ use std::fmt;
 use candle_core::{Tensor, Var};
 use candle_nn::VarBuilder;
 
-use super::features::{Features, Layer};
+use super::features::{Features, Stage};
 use super::{Conv2d, Linear, MaxPool2d, relu, state};
 use crate::state::StateDict;
 use crate::{Error, Result};
 
 /// Whatever turns a batch of images into logits, one for each class, and can be trained.
+///
+/// Threads share it: layers, tensors and variables can be shared, a `Cell` cannot.
 ///
 /// # Example
 ///
@@ -39,7 +41,7 @@ use crate::{Error, Result};
 /// # Ok(())
 /// # }
 /// ```
-pub trait Network {
+pub trait Network: Send + Sync {
     /// The logits (N, classes) of a batch of images (N, C, H, W).
     ///
     /// # Errors
@@ -153,7 +155,7 @@ impl Net {
         let layer = |channels, out_channels, name| {
             let conv = Conv2d::builder(channels, out_channels, 5).build(vb.pp(name))?;
             let pool = pool.clone();
-            Ok::<_, Error>(Layer { conv, pool })
+            Ok::<_, Error>(Stage { conv, pool })
         };
         let layers = vec![layer(1, 10, "conv1")?, layer(10, 20, "conv2")?];
         Ok(Self {
@@ -223,7 +225,7 @@ impl LargeNet {
     pub fn new(vb: VarBuilder<'_>) -> Result<Self> {
         let layer = |channels, out_channels, name, pool| {
             let conv = Conv2d::builder(channels, out_channels, 3).build(vb.pp(name))?;
-            Ok::<_, Error>(Layer { conv, pool })
+            Ok::<_, Error>(Stage { conv, pool })
         };
         // The pooling of what a ReLU let through is the ReLU of what the pooling took.
         let pool = Some(MaxPool2d::builder(2).build()?);

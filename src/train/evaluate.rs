@@ -2,6 +2,7 @@ use std::fmt;
 
 use candle_core::{DType, Device, Tensor};
 
+use super::awake::awake;
 use super::prefetch::Prefetch;
 use crate::data::{Batch, DataLoader};
 use crate::nn::Network;
@@ -158,28 +159,55 @@ impl fmt::Debug for Evaluation {
 /// # }
 /// ```
 pub fn evaluate(net: &dyn Network, loader: &DataLoader, device: &Device) -> Result<Evaluation> {
+    match device.is_cpu() {
+        true => awake(|| evaluate_here(net, loader, device)),
+        false => evaluate_here(net, loader, device),
+    }
+}
+
+fn evaluate_here(net: &dyn Network, loader: &DataLoader, device: &Device) -> Result<Evaluation> {
     let mut batches = Prefetch::new(loader)?;
-    let indices = batches.order().to_vec();
-    let mut all = Evaluation {
-        loss: 0.0,
-        accuracy: 0.0,
-        targets: Vec::with_capacity(indices.len()),
-        predictions: Vec::with_capacity(indices.len()),
-        probabilities: Tensor::zeros((0, 0), DType::F32, &Device::Cpu)?,
-        losses: Vec::with_capacity(indices.len()),
-        indices,
-    };
-    let (mut probabilities, mut shares) = (Vec::new(), Vec::new());
+    let mut found = Found::default();
+    // A batch's logits are read while the net works on the next one.
+    let mut last = None;
     while let Some(batch) = batches.next() {
         let Batch { images, targets } = batch?;
-        let logits = batches.meanwhile(|| net.infer(&images.to_device(device)?))?;
+        let (logits, read) = batches.meanwhile(|| {
+            rayon::join(
+                || net.infer(&images.to_device(device)?),
+                || found.read(last.take()),
+            )
+        });
+        read?;
+        last = Some((logits?, targets));
+    }
+    found.read(last)?;
+    found.evaluation(batches.order().to_vec())
+}
+
+/// Of the images so far.
+#[derive(Default)]
+struct Found {
+    targets: Vec<i64>,
+    predictions: Vec<i64>,
+    probabilities: Vec<f32>,
+    losses: Vec<f64>,
+}
+
+impl Found {
+    /// A batch's logits and targets.
+    fn read(&mut self, batch: Option<(Tensor, Tensor)>) -> Result<()> {
+        let Some((logits, targets)) = batch else {
+            return Ok(());
+        };
         let logits = Logits::read(&logits, targets.dim(0)?)?;
+        let mut shares = Vec::new();
         for (row, target) in logits.rows().zip(targets.to_vec1::<i64>()?) {
             let class = usize::try_from(target)
                 .ok()
                 .filter(|&class| class < row.len());
             let Some(class) = class else {
-                let position = all.targets.len();
+                let position = self.targets.len();
                 return Err(Error::TargetOutOfRange {
                     target,
                     position,
@@ -191,18 +219,29 @@ pub fn evaluate(net: &dyn Network, loader: &DataLoader, device: &Device) -> Resu
             shares.clear();
             shares.extend(row.iter().map(|&x| (f64::from(x) - greatest).exp()));
             let sum = shares.iter().sum::<f64>();
-            all.losses.push(sum.ln() + greatest - f64::from(row[class]));
-            all.predictions.push(prediction as i64);
-            all.targets.push(target);
-            probabilities.extend(shares.iter().map(|share| (share / sum) as f32));
+            let loss = sum.ln() + greatest - f64::from(row[class]);
+            self.losses.push(loss);
+            self.predictions.push(prediction as i64);
+            self.targets.push(target);
+            let shares = shares.iter().map(|share| (share / sum) as f32);
+            self.probabilities.extend(shares);
         }
+        Ok(())
     }
-    let n = all.targets.len();
-    all.loss = all.losses.iter().sum::<f64>() / n as f64;
-    all.accuracy = right(&all.predictions, &all.targets) as f64 / n as f64;
-    let classes = probabilities.len() / n;
-    all.probabilities = Tensor::from_vec(probabilities, (n, classes), &Device::Cpu)?;
-    Ok(all)
+
+    fn evaluation(self, indices: Vec<usize>) -> Result<Evaluation> {
+        let n = self.targets.len();
+        let classes = self.probabilities.len() / n;
+        Ok(Evaluation {
+            loss: self.losses.iter().sum::<f64>() / n as f64,
+            accuracy: right(&self.predictions, &self.targets) as f64 / n as f64,
+            targets: self.targets,
+            predictions: self.predictions,
+            probabilities: Tensor::from_vec(self.probabilities, (n, classes), &Device::Cpu)?,
+            losses: self.losses,
+            indices,
+        })
+    }
 }
 
 /// A batch's logits on the CPU.

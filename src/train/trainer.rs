@@ -59,7 +59,7 @@ type Callback = Box<dyn FnMut(&Progress) + Send>;
 /// # }
 /// ```
 pub struct Trainer {
-    net: Box<dyn Network + Send>,
+    net: Box<dyn Network>,
     criterion: CrossEntropyLoss,
     optimizer: Box<dyn Optimizer + Send>,
     device: Device,
@@ -74,7 +74,7 @@ pub struct Trainer {
 impl Trainer {
     /// A trainer of `net`, whose parameters `optimizer` changes.
     pub fn builder(
-        net: impl Network + Send + 'static,
+        net: impl Network + 'static,
         criterion: CrossEntropyLoss,
         optimizer: impl Optimizer + Send + 'static,
     ) -> TrainerBuilder {

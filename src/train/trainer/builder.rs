@@ -42,7 +42,7 @@ use crate::{Error, Result};
 /// # }
 /// ```
 pub struct TrainerBuilder {
-    net: Box<dyn Network + Send>,
+    net: Box<dyn Network>,
     criterion: CrossEntropyLoss,
     optimizer: Box<dyn Optimizer + Send>,
     device: Option<Device>,
@@ -54,7 +54,7 @@ pub struct TrainerBuilder {
 
 impl TrainerBuilder {
     pub(super) fn new(
-        net: Box<dyn Network + Send>,
+        net: Box<dyn Network>,
         criterion: CrossEntropyLoss,
         optimizer: Box<dyn Optimizer + Send>,
     ) -> Self {
