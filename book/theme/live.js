@@ -12,6 +12,10 @@
     let socket = null;
     let wasOpen = false;
     let attempts = 0;
+    // Questions that have no answer yet, and how long one may take: a kernel may have to start.
+    const PATIENCE = 30000;
+    const waiting = new Map();
+    let asked = 0;
 
     function describe(element, index) {
         const code = element.querySelector('.cell-code');
@@ -70,6 +74,7 @@
         if ('status' in message) return bar.say(message.status);
         if ('gone' in message) return gone(message.gone);
         if ('reload' in message) return location.reload();
+        if ('ask' in message) return waiting.get(message.ask)?.(message);
         const cell = byId.get(message.cell);
         if (!cell) return;
         if ('queued' in message) {
@@ -79,6 +84,7 @@
             cell.isForeign = message.source !== cell.source;
             if (cell.isForeign) return;
             cell.outputs.replaceChildren();
+            cell.editor.mark([]);
             cell.element.removeAttribute('data-stale');
             cell.began = performance.now() - 1000 * message.began;
             cell.ran = true;
@@ -90,6 +96,9 @@
             const last = cell.outputs.lastElementChild;
             if (message.replace && last) last.remove();
             cell.outputs.insertAdjacentHTML('beforeend', message.html);
+        } else if ('marks' in message) {
+            // Not where it was edited since.
+            if (cell.editor.text() === message.code) cell.editor.mark(message.marks);
         } else if ('done' in message) {
             const { ok, lost, seconds } = message.done;
             const took = `${seconds < 10 ? seconds.toFixed(2) : seconds.toFixed(0)} s`;
@@ -113,7 +122,7 @@
     }
 
     function run(cell) {
-        send({ run: { cell: cell.id, code: text(cell), source: cell.source } });
+        send({ run: { cell: cell.id, code: cell.editor.text(), source: cell.source } });
     }
 
     // The cell
@@ -144,7 +153,8 @@
         }
         button('Reset', 'Reset: forget the variables of this page', () => send({ reset: {} }));
         cell.restore = button('Restore', `Restore the code of cell ${number}`, () => {
-            write(cell, cell.original);
+            cell.editor.write(cell.original);
+            cell.editor.mark([]);
             edited(cell);
         });
         cell.restore.className = 'cell-restore';
@@ -184,37 +194,26 @@
 
     // The editor
 
-    function text(cell) {
-        return cell.code.textContent.replace(/\n+$/, '\n').replaceAll('\u00a0', ' ');
-    }
-
-    function write(cell, code) {
-        cell.code.textContent = code;
-        if (window.hljs) window.hljs.highlightBlock(cell.code);
-    }
-
     function makeEditable(cell, number) {
-        const { code } = cell;
-        code.setAttribute('contenteditable', 'plaintext-only');
-        code.setAttribute('role', 'textbox');
-        code.setAttribute('aria-multiline', 'true');
-        code.setAttribute('aria-label', `Code of cell ${number}; Escape leaves it`);
-        for (const name of ['spellcheck', 'autocorrect', 'autocapitalize']) {
-            code.setAttribute(name, name === 'autocapitalize' ? 'off' : 'false');
-        }
+        cell.editor = cellEditor.make(cell.code, {
+            label: `Code of cell ${number}; Tab completes, Escape leaves it`,
+            ask: ask.bind(null, cell),
+            say: words => {
+                if (cell.state === 'idle' || cell.state === 'failed') cell.status.textContent = words;
+            },
+            onInput: () => edited(cell),
+            onKey: event => key(cell, event),
+        });
         let saved = null;
         try {
             saved = localStorage.getItem(cell.key);
         } catch { /* a browser that keeps nothing */ }
-        if (saved !== null) write(cell, saved);
+        if (saved !== null) cell.editor.write(saved);
         edited(cell);
-        code.addEventListener('input', () => edited(cell));
-        code.addEventListener('blur', () => write(cell, cell.code.textContent));
-        code.addEventListener('keydown', event => key(cell, event));
     }
 
     function edited(cell) {
-        const isEdited = text(cell).trimEnd() !== cell.original.trimEnd();
+        const isEdited = cell.editor.text().trimEnd() !== cell.original.trimEnd();
         cell.element.toggleAttribute('data-edited', isEdited);
         cell.restore.hidden = !isEdited;
         try {
@@ -223,10 +222,8 @@
         } catch { /* as above */ }
     }
 
+    /** Keys that are not the editor's own; true where it was one. */
     function key(cell, event) {
-        // mdBook's own keys (arrows turn pages) are not for the editor.
-        event.stopPropagation();
-        if (event.isComposing) return;
         if (event.key === 'Enter' && (event.shiftKey || event.ctrlKey || event.metaKey)) {
             event.preventDefault();
             if (cell.state === 'idle' || cell.state === 'failed') run(cell);
@@ -237,22 +234,33 @@
                 next.code.focus({ preventScroll: true });
                 next.element.scrollIntoView({ block: 'nearest' });
             }
-        } else if (event.key === 'Enter') {
-            const range = getSelection().getRangeAt(0).cloneRange();
-            range.setStart(cell.code, 0);
-            const before = range.toString();
-            const indent = /[ ]*/.exec(before.slice(before.lastIndexOf('\n') + 1))[0];
-            if (indent === '') return;
-            event.preventDefault();
-            document.execCommand('insertLineBreak');
-            document.execCommand('insertText', false, indent);
-        } else if (event.key === 'Tab' && !event.shiftKey) {
-            event.preventDefault();
-            document.execCommand('insertText', false, '    ');
-        } else if (event.key === 'Escape') {
-            cell.code.blur();
-            cell.run.focus();
+            return true;
         }
+        if (event.key !== 'Escape') return false;
+        cell.code.blur();
+        cell.run.focus();
+        return true;
+    }
+
+    // What the kernel knows about a place in a cell
+
+    /** A promise of the answer; of nothing where none comes. */
+    function ask(cell, kind, code, position) {
+        // A pointer that passes by starts no kernel.
+        const isAtWork = cells.some(other => other.ran || other.code === document.activeElement);
+        if (kind === 'inspect' && !isAtWork) return Promise.resolve(null);
+        asked += 1;
+        const number = asked;
+        send({ [kind]: { ask: number, code, position } });
+        return new Promise(resolve => {
+            const end = answer => {
+                waiting.delete(number);
+                clearTimeout(timer);
+                resolve(answer);
+            };
+            const timer = setTimeout(end, PATIENCE, null);
+            waiting.set(number, end);
+        });
     }
 
     // The bar at the bottom of the window

@@ -2,7 +2,7 @@
 
 mod cells;
 mod memory;
-mod page;
+pub mod page;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -7,6 +7,7 @@ pub mod access;
 pub mod launch;
 pub mod message;
 pub mod pool;
+mod refusal;
 pub mod session;
 pub mod site;
 mod terminal;

@@ -180,6 +180,8 @@ fn a_panic_keeps_earlier_variables() {
     );
     assert!(text.contains("--> cell:5:"), "{text}");
     assert!(text.contains("5 | let x = values[7];"), "{text}");
+    let told = "Lost with this cell: `lost`, `values` and `x`. All other variables are kept.";
+    assert!(text.contains(told), "{text}");
     assert_eq!(kernel.ok("println!(\"{kept}\");"), [stdout("kept\n")]);
     assert!(
         kernel
@@ -211,8 +213,19 @@ fn a_question_mark_tells_the_error() {
         (kind.as_str(), message.as_str()),
         ("error", "invalid digit found in string")
     );
-    assert!(text.contains("kept"), "{text}");
+    assert!(text.contains("Lost with this cell: `number`."), "{text}");
     assert_eq!(kernel.ok("println!(\"{before}\");"), [stdout("7\n")]);
+    let (_, _, text) = kernel.fails("\"x\".parse::<i32>()?;", false);
+    assert!(text.contains("All variables are kept."), "{text}");
+    kernel.ok("let moved = String::from(\"moved\");");
+    let (_, _, text) = kernel.fails("drop(moved);\n\"x\".parse::<i32>()?;", false);
+    assert!(text.contains("Lost with this cell: `moved`."), "{text}");
+    assert!(
+        kernel
+            .fails("println!(\"{moved}\");", false)
+            .1
+            .contains("moved")
+    );
     // The very words of evcxr's own code, without an error.
     let shown = kernel.ok("let error = 5;\neprintln!(\"{}\", error);");
     assert_eq!(shown, [stream("stderr", "5\n")]);
@@ -445,4 +458,93 @@ fn an_engine_that_ends_leaves_nothing_behind() {
     });
     let process = format!("/proc/{ended}/cwd");
     assert!(std::fs::read_link(process).is_err());
+}
+
+#[test]
+fn what_is_wrong_is_marked_in_the_cell() {
+    let mut kernel = kernel();
+    let mut marks = |code: &str| {
+        let (id, code) = (901, code.to_owned());
+        kernel.engine.send(Request::Execute { id, code }).unwrap();
+        let mut found = Vec::new();
+        loop {
+            match kernel.next() {
+                Event::Marks { id: 901, marks } => found.extend(marks),
+                Event::Done { id: 901, .. } => return found,
+                _ => {}
+            }
+        }
+    };
+    let found = marks("let größe = 1;\n\nlet v = vec![1]; v.pussh(2);\nlet s: String = 5;");
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert_eq!((found[0].start, found[0].end), ((3, 20), (3, 25)));
+    assert!(found[0].message.starts_with("E0599: "), "{found:?}");
+    assert!(found[0].message.contains("help: "), "{found:?}");
+    assert_eq!((found[1].start, found[1].end), ((4, 17), (4, 18)));
+    let found = marks("let fine = 1;\n    let zero: i32 = \"0\".parse()?; let x = 1 / zero;");
+    assert_eq!(
+        (found[0].start, found[0].end),
+        ((2, 43), (2, 52)),
+        "{found:?}"
+    );
+    assert!(found[0].message.contains("divide by zero"), "{found:?}");
+    assert!(marks("let fine = 1;").is_empty());
+}
+
+#[test]
+fn more_memory_than_cells_may_have_is_refused_with_the_cure() {
+    let mut kernel = kernel();
+    let (kind, message, _) = kernel.fails("let much = vec![1_u8; 4 << 30];", true);
+    assert_eq!(kind, "abort");
+    assert!(message.contains("asked for 4.3 GB"), "{message}");
+    assert!(message.contains("may have 3.0 GB together"), "{message}");
+    assert!(message.contains("CANDLELIGHT_CELL_MEMORY"), "{message}");
+    kernel.ok("let enough = vec![1_u8; 1 << 30];\ndrop(enough);");
+}
+
+#[test]
+fn a_cell_may_go_to_another_folder() {
+    let mut kernel = kernel();
+    kernel.ok("let home = std::env::current_dir()?;\nstd::env::set_current_dir(\"/\")?;");
+    let shown = kernel.ok("println!(\"{}\", std::env::current_dir()?.display());");
+    assert_eq!(shown, [stdout("/\n")]);
+    assert!(kernel.run("std::process::abort();").done.lost);
+    // The next process is where the first was.
+    kernel.ok("assert!(std::path::Path::new(\"data\").is_dir());");
+}
+
+#[test]
+fn a_thread_that_prints_after_its_cell_disturbs_no_other() {
+    let mut kernel = kernel();
+    let late = "std::thread::spawn(|| {\n    std::thread::sleep(std::time::Duration::from_millis(300));\n    \
+                println!(\"late\");\n});";
+    kernel.ok(late);
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(kernel.ok("println!(\"now\");"), [stdout("now\n")]);
+    // What it prints while another cell runs is shown there.
+    kernel.ok(&late.replace("300", "1000"));
+    let slow = "std::thread::sleep(std::time::Duration::from_millis(1500));\nprintln!(\"now\");";
+    assert_eq!(kernel.ok(slow), [stdout("late\nnow\n")]);
+    // One that never ends, too.
+    let endless = late.replace("300", "1").replace("late", "on");
+    kernel.ok(&endless.replace("|| {", "|| loop {"));
+    let shown = kernel.ok("println!(\"{}\", 6 * 7);");
+    let is_there = |text: &str| text.contains("on\n") && text.contains("42\n");
+    assert!(
+        matches!(&shown[..], [Output::Stream { text, .. }] if is_there(text)),
+        "{shown:?}"
+    );
+    assert!(kernel.run("std::process::abort();").done.lost);
+}
+
+#[test]
+fn a_cell_that_closes_its_streams_silences_no_other() {
+    let mut kernel = kernel();
+    kernel.ok("use std::os::fd::FromRawFd;\nfor number in 1..3 {\n    \
+         drop(unsafe { std::fs::File::from_raw_fd(number) });\n}\nprintln!(\"nowhere\");");
+    assert_eq!(kernel.ok("println!(\"here\");"), [stdout("here\n")]);
+    assert_eq!(
+        kernel.ok("eprintln!(\"here\");"),
+        [stream("stderr", "here\n")]
+    );
 }

@@ -11,9 +11,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bookbinder::serve::Server;
-use bookbinder::serve::message::{FromPage, ToPage};
+use bookbinder::serve::message::{FromPage, Place, ToPage};
 use bookbinder::serve::pool::{MOST, Pool};
-use bookbinder::serve::session::{Command, Session};
+use bookbinder::serve::session::{Command, Look, Session};
 use common::Book;
 use pretend::Pretended;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -251,6 +251,20 @@ impl Page {
         self.session.send(Command::Page(asked)).ok().unwrap();
     }
 
+    fn look(&mut self, look: Look, code: &str, position: usize) {
+        let (page, messages) = unbounded_channel();
+        self.messages = messages;
+        let place = Place {
+            ask: 7,
+            code: code.to_owned(),
+            position,
+        };
+        self.session
+            .send(Command::Look(look, place, page))
+            .ok()
+            .unwrap();
+    }
+
     fn run(&self, cell: &str, code: &str) {
         self.ask(FromPage::Run {
             cell: cell.to_owned(),
@@ -427,4 +441,59 @@ async fn the_chapter_idle_longest_makes_room_and_busy_ones_do_not() {
     assert!(pages[3].done("cell-1").await.1);
     pool.close().await;
     assert_eq!(alive(), 0);
+}
+
+#[tokio::test]
+async fn a_page_asks_about_a_place_and_hears_of_nothing_while_a_cell_runs() {
+    let pool = Pool::new(Arc::new(Pretended::default()));
+    let session = Session::spawn("a", &pool);
+    let mut page = Page::open(&session);
+    let mut asks = Page::open(&session);
+    // It brings a kernel, too.
+    asks.look(Look::Complete, "lét x", 4);
+    let found = |message: &ToPage| matches!(message, ToPage::Completed { ask: 7, start: 0, end: 4, matches } if matches == &["lét_and_more"]);
+    asks.until(found).await;
+    asks.look(Look::Inspect, "Conv2d", 3);
+    let found = |message: &ToPage| matches!(message, ToPage::Inspected { ask: 7, text } if text == "Conv2d");
+    asks.until(found).await;
+    // Not the beginning of a character.
+    asks.look(Look::Complete, "lét x", 2);
+    let nothing = |message: &ToPage| matches!(message, ToPage::Completed { matches, .. } if matches.is_empty());
+    asks.until(nothing).await;
+    page.run("cell-1", "loop");
+    page.until(|message| matches!(message, ToPage::Began { .. }))
+        .await;
+    asks.look(Look::Complete, "x", 1);
+    asks.until(nothing).await;
+}
+
+#[tokio::test]
+async fn eight_pages_run_cells_at_once() {
+    let pool = Pool::new(Arc::new(Pretended::default()));
+    let mut pages: Vec<_> = (0..8)
+        .map(|number| Page::open(&Session::spawn(&format!("{number}"), &pool)))
+        .collect();
+    for (number, page) in pages.iter().enumerate() {
+        page.run("cell-1", &format!("progress\nprint page {number}"));
+    }
+    for (number, page) in pages.iter_mut().enumerate() {
+        let (html, ok) = page.done("cell-1").await;
+        assert!(ok && html.contains(&format!("page {number}")), "{html}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_vanishes_stops_no_cell() {
+    let pool = Pool::new(Arc::new(Pretended::default()));
+    let session = Session::spawn("a", &pool);
+    let mut page = Page::open(&session);
+    page.run("cell-1", "let x\nprogress");
+    page.until(|message| matches!(message, ToPage::Output { .. }))
+        .await;
+    drop(page);
+    let mut back = Page::open(&session);
+    let (html, ok) = back.done("cell-1").await;
+    assert!(ok && html.contains("step 20/20"), "{html}");
+    back.run("cell-2", "use x");
+    assert!(back.done("cell-2").await.1);
 }

@@ -15,11 +15,7 @@ const PLAIN: &str = "\x1b[0m";
 
 /// All errors as one output.
 pub fn compile_error(errors: &[CompilationError], places: &Places<'_>) -> Output {
-    let severe = errors.iter().any(|error| error.level() == "error");
-    let errors: Vec<_> = errors
-        .iter()
-        .filter(|error| !severe || error.level() == "error")
-        .collect();
+    let errors: Vec<_> = severe(errors).collect();
     let mut traceback = Vec::new();
     for error in &errors {
         if !traceback.is_empty() {
@@ -46,6 +42,13 @@ pub fn compile_error(errors: &[CompilationError], places: &Places<'_>) -> Output
         evalue,
         traceback,
     }
+}
+
+/// The errors; where there are none, everything.
+pub fn severe(errors: &[CompilationError]) -> impl Iterator<Item = &CompilationError> {
+    let is_error = |error: &&CompilationError| error.level() == "error";
+    let any = errors.iter().any(|error| is_error(&error));
+    errors.iter().filter(move |error| !any || is_error(error))
 }
 
 /// A place in the cell as the compiler shows one, coloured.
@@ -133,7 +136,7 @@ fn narrow(lines: Vec<String>) -> Vec<String> {
 }
 
 /// Cells know the shared library by its name in `:dep`.
-fn named(message: &str) -> String {
+pub fn named(message: &str) -> String {
     message.replace("candlelight_cells", "candlelight")
 }
 

@@ -3,36 +3,55 @@
 use kernel_protocol::Output;
 
 use crate::diagnostic;
+use crate::memory;
 use crate::places::Places;
 use crate::wire::Panic;
 
-const KEPT: &str = "The variables of this cell are lost, those of earlier cells kept.";
 const LOST: &str = "All variables are lost; \"Run all above\" makes them again.";
 
+/// What became of the variables.
+fn kept(lost: &[String]) -> String {
+    let names: Vec<String> = lost.iter().map(|name| format!("`{name}`")).collect();
+    match &names[..] {
+        [] => "All variables are kept.".to_owned(),
+        [name] => format!("Lost with this cell: {name}. All other variables are kept."),
+        [names @ .., last] => {
+            let names = names.join(", ");
+            format!("Lost with this cell: {names} and {last}. All other variables are kept.")
+        }
+    }
+}
+
 /// The cell panicked.
-pub fn panic(panic: &Panic, places: &Places<'_>) -> Output {
+pub fn panic(panic: &Panic, places: &Places<'_>, lost: &[String]) -> Output {
     let mut details = Vec::new();
     match cell_place(&panic.place, places) {
         Some((line, column)) => details.extend(diagnostic::pointer(places, line, column)),
         None if panic.place.starts_with("src/lib.rs:") => {}
         None => details.push(format!("  in {}", panic.place)),
     }
-    details.push(KEPT.to_owned());
+    details.push(kept(lost));
     error("panic", &panic.message, details)
 }
 
-fn cell_place(place: &str, places: &Places<'_>) -> Option<(usize, usize)> {
+/// Line and column of a panic, where it was in the cell itself.
+pub fn cell_place(place: &str, places: &Places<'_>) -> Option<(usize, usize)> {
     let (line, column) = place.strip_prefix("src/lib.rs:")?.split_once(':')?;
-    Some((places.line(line.parse().ok()?)?, column.parse().ok()?))
+    let (line, column) = (line.parse().ok()?, column.parse().ok()?);
+    let own = places.column(line, column).unwrap_or(column);
+    Some((places.line(line)?, own))
 }
 
 /// A `?` met an error.
-pub fn returned(message: &str) -> Output {
-    error("error", message, vec![KEPT.to_owned()])
+pub fn returned(message: &str, lost: &[String]) -> Output {
+    error("error", message, vec![kept(lost)])
 }
 
-/// The cell's process ended under it; `message` is evcxr's.
-pub fn crashed(message: &str) -> Output {
+/// The cell's process ended under it, perhaps because it could not have so many bytes; `message` is evcxr's.
+pub fn crashed(message: &str, refused: Option<u64>) -> Output {
+    if let Some(asked) = refused {
+        return error("abort", &memory::message(asked), vec![LOST.to_owned()]);
+    }
     let status = message.rsplit("with status: ").next().unwrap_or(message);
     let status = status.trim();
     let what = if status.contains("SIGABRT") {

@@ -16,6 +16,9 @@ mod events;
 mod failure;
 #[cfg(target_os = "linux")]
 mod handover;
+mod lost;
+mod marks;
+mod memory;
 mod outputs;
 mod places;
 mod runtime;

@@ -9,12 +9,15 @@ use std::time::Duration;
 use kernel_protocol::{Event, Output};
 
 use crate::events::Events;
+use crate::memory;
 use crate::wire::{Cutter, Panic, Piece};
 
 /// A cell's text beyond this is dropped.
 const MOST_TEXT: usize = 1_000_000;
 /// A cell's pictures beyond this are dropped.
 const MOST_RICH: usize = 32_000_000;
+/// How much of stderr's end is looked through for Rust's last words, in bytes.
+const LAST_WORDS: usize = 200;
 /// How long to wait for the rest of what a process printed that is gone, or is about to be.
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -25,6 +28,8 @@ pub struct Ending {
     pub panic: Option<Panic>,
     /// The error that `?` ended the cell with.
     pub error: Option<String>,
+    /// How many bytes the cell could not have.
+    pub refused: Option<u64>,
 }
 
 /// The outputs of the cell that runs.
@@ -54,6 +59,9 @@ struct State {
     err_ended: bool,
     panic: Option<Panic>,
     error: Option<String>,
+    refused: Option<u64>,
+    /// The end of what came on stderr: Rust writes its last words in portions.
+    last_words: String,
     panicked: bool,
     failed: bool,
     /// Lines that evcxr must hear.
@@ -117,7 +125,10 @@ impl Outputs {
             };
             state.process += 1;
         }
-        let mut ending = Ending::default();
+        let mut ending = Ending {
+            refused: state.refused,
+            ..Ending::default()
+        };
         if state.panicked {
             ending.panic = state.panic.take();
         }
@@ -184,7 +195,12 @@ impl Shared {
 impl State {
     fn take(&mut self, events: &Events, name: &str, piece: Piece<'_>) {
         match piece {
-            Piece::Text(text) => self.stream(events, name, &text),
+            Piece::Text(text) => {
+                if name == "stderr" {
+                    self.listen_for_refusal(&text);
+                }
+                self.stream(events, name, &text);
+            }
             Piece::Content { mime, body } => self.content(events, mime, body.into_owned()),
             Piece::Panic(panic) => {
                 if panic.main {
@@ -213,6 +229,16 @@ impl State {
             }
             Piece::End => {}
         }
+    }
+
+    fn listen_for_refusal(&mut self, text: &str) {
+        self.last_words.push_str(text);
+        self.refused = memory::refused(&self.last_words).or(self.refused);
+        let mut spare = self.last_words.len().saturating_sub(LAST_WORDS);
+        while !self.last_words.is_char_boundary(spare) {
+            spare += 1;
+        }
+        self.last_words.drain(..spare);
     }
 
     /// Shows as text what was held back as the cell's end and was not.

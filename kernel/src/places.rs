@@ -17,6 +17,8 @@ const OPENINGS: [&str; 9] = [
 pub struct Places<'a> {
     cell: Vec<&'a str>,
     lines: Vec<Option<usize>>,
+    /// The source.
+    generated: Vec<String>,
 }
 
 impl<'a> Places<'a> {
@@ -24,6 +26,7 @@ impl<'a> Places<'a> {
     /// function, and items before it.
     pub fn new(cell: &'a str, generated: &str) -> Self {
         let cell: Vec<_> = cell.lines().collect();
+        let source = generated.lines().map(str::to_owned).collect();
         let generated: Vec<_> = generated.lines().map(str::trim).collect();
         let function = generated
             .iter()
@@ -43,12 +46,27 @@ impl<'a> Places<'a> {
                 lines.push(found);
             }
         }
-        Self { cell, lines }
+        Self {
+            cell,
+            lines,
+            generated: source,
+        }
     }
 
     /// The cell's line, from 1, that this line of the source is, from 1.
     pub fn line(&self, generated: usize) -> Option<usize> {
         Some(self.lines.get(generated.checked_sub(1)?)?.as_ref()? + 1)
+    }
+
+    /// The cell's column, from 1, that this column of a line of the source is, both from 1: of several statements on
+    /// one line of the cell, evcxr makes several lines.
+    pub fn column(&self, generated: usize, column: usize) -> Option<usize> {
+        let line = self.generated.get(generated.checked_sub(1)?)?;
+        let text = self.text(self.line(generated)?);
+        let before = line.chars().take_while(|letter| letter.is_whitespace());
+        let within = column.checked_sub(before.count())?;
+        let start = text.find(line.trim())?;
+        Some(text[..start].chars().count() + within)
     }
 
     /// The text of a line of the cell, from 1.

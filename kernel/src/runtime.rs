@@ -16,7 +16,7 @@ use std::process::Command;
 use std::sync::mpsc::{Receiver, channel};
 
 use crate::system::{self, Variables};
-use crate::{template, wire};
+use crate::{memory, template, wire};
 
 /// The first argument that makes this program a runtime.
 pub const ARGUMENT: &str = "run-cells";
@@ -70,7 +70,7 @@ pub fn run() -> Result<()> {
             .env_remove(LIBRARIES)
             .exec());
     }
-    system::set_up_cells();
+    system::set_up_cells(memory::limit());
     let (commands, mut evcxr) = system::take_standard_streams()?;
     let home = env::current_dir()?;
     // A socket's path may have about 100 characters: name it from its own folder.
@@ -78,8 +78,6 @@ pub fn run() -> Result<()> {
     let mut out = UnixStream::connect(SOCKET)?;
     let mut err = UnixStream::connect(SOCKET)?;
     env::set_current_dir(home)?;
-    system::replace(&out, 1)?;
-    system::replace(&err, 2)?;
 
     let mut variables = Variables::new();
     for command in watch(commands) {
@@ -89,6 +87,9 @@ pub fn run() -> Result<()> {
         else {
             return Err(Error::other(format!("unknown command `{command}`")));
         };
+        // The cell before may have closed them.
+        system::replace(&out, 1)?;
+        system::replace(&err, 2)?;
         variables
             .run(Path::new(library), function)
             .map_err(Error::other)?;

@@ -10,12 +10,14 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, anyhow};
 use evcxr::{CommandContext, Error, EvalContext, EvalOutputs};
-use kernel_protocol::{Event, Output};
+use kernel_protocol::{Event, Mark, Output};
 
 use crate::context::Context;
 use crate::control::Control;
 use crate::diagnostic;
 use crate::events::Events;
+use crate::lost::lost;
+use crate::marks;
 use crate::outputs::{Ending, Outputs, shown};
 use crate::places::Places;
 use crate::template::Folders;
@@ -164,11 +166,12 @@ impl Session {
         self.count += 1;
         self.outputs.begin(id, self.count);
         self.control.begin();
+        let before = self.variables();
         let result = self.evaluate(code);
         let interrupted = self.control.end();
         let crashed = matches!(result, Ok(Err(Error::SubprocessTerminated(_))));
         let ending = self.outputs.end(crashed);
-        let lost = interrupted || crashed;
+        let all_lost = interrupted || crashed;
         if interrupted && self.control.is_dead() {
             // It was killed just after the cell's end: evcxr starts another when it notices.
             let _ = self.warm.commands.execute("0;");
@@ -182,11 +185,11 @@ impl Session {
             Ok(_) if interrupted => Some(failure::interrupted()),
             Ok(Ok(shown)) => {
                 self.show(shown);
-                self.ended_badly(ending, code)
+                self.ended_badly(id, ending, code, before)
             }
-            Ok(Err(error)) => Some(self.explain(error, code)),
+            Ok(Err(error)) => Some(self.explain(id, error, ending.refused, code)),
         };
-        self.finish(id, error, lost, start);
+        self.finish(id, error, all_lost, start);
         Ok(())
     }
 
@@ -279,21 +282,44 @@ impl Session {
         }
     }
 
-    fn ended_badly(&self, ending: Ending, code: &str) -> Option<Output> {
+    fn ended_badly(
+        &self,
+        id: u64,
+        ending: Ending,
+        code: &str,
+        before: Vec<String>,
+    ) -> Option<Output> {
+        let source = self.source();
+        let lost = || lost(before, &source, &self.variables());
         if let Some(panic) = ending.panic {
-            let source = self.source();
-            return Some(failure::panic(&panic, &Places::new(code, &source)));
+            let places = Places::new(code, &source);
+            self.mark(id, marks::of_panic(&panic, &places).into_iter().collect());
+            return Some(failure::panic(&panic, &places, &lost()));
         }
-        ending.error.map(|error| failure::returned(&error))
+        let error = ending.error?;
+        Some(failure::returned(&error, &lost()))
     }
 
-    fn explain(&self, error: Error, code: &str) -> Output {
+    /// The names of all that cells may use.
+    fn variables(&self) -> Vec<String> {
+        let variables = self.warm.commands.variables_and_types();
+        variables.map(|(name, _)| name.to_owned()).collect()
+    }
+
+    fn mark(&self, id: u64, marks: Vec<Mark>) {
+        if !marks.is_empty() {
+            self.events.send(&Event::Marks { id, marks });
+        }
+    }
+
+    fn explain(&self, id: u64, error: Error, refused: Option<u64>, code: &str) -> Output {
         match error {
             Error::CompilationErrors(errors) => {
+                self.mark(id, marks::of_errors(&errors));
                 let source = self.source();
                 diagnostic::compile_error(&errors, &Places::new(code, &source))
             }
-            Error::SubprocessTerminated(message) => failure::crashed(&message),
+            Error::SubprocessTerminated(message) => failure::crashed(&message, refused),
             Error::TypeRedefinedVariablesLost(names) => failure::refused(&format!(
                 "the type of {} was defined anew, so their values are lost",
                 names.join(", ")

@@ -91,17 +91,22 @@ pub fn leave() -> ! {
 
 /// Sets the environment that a cell finds: errors print without a backtrace (evcxr asks for one), and
 /// an abort leaves no core file in the reader's folder. Only to be called before any other thread.
-pub fn set_up_cells() {
-    let no_core = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
+///
+/// They may have `memory` bytes, where the system can hold them to it.
+pub fn set_up_cells(memory: Option<u64>) {
+    let to = |most: u64| libc::rlimit {
+        rlim_cur: most,
+        rlim_max: most,
     };
     // SAFETY: nothing else runs yet that could read the environment meanwhile; setrlimit reads one
     // struct, which lives.
     unsafe {
         std::env::set_var("RUST_BACKTRACE", "0");
         std::env::remove_var("EVCXR_IS_RUNTIME");
-        libc::setrlimit(libc::RLIMIT_CORE, &no_core);
+        libc::setrlimit(libc::RLIMIT_CORE, &to(0));
+        if let (Some(memory), true) = (memory, cfg!(target_os = "linux")) {
+            libc::setrlimit(libc::RLIMIT_DATA, &to(memory));
+        }
     }
 }
 

@@ -67,6 +67,13 @@ pub enum Event {
         /// The output.
         output: Output,
     },
+    /// Where in the cell it went wrong; comes before the output that says what.
+    Marks {
+        /// The execution.
+        id: u64,
+        /// At least one.
+        marks: Vec<Mark>,
+    },
     /// What could stand there.
     Completed {
         /// The request's.
@@ -96,6 +103,17 @@ pub enum Event {
         /// Seconds that it took, compiling included.
         seconds: f64,
     },
+}
+
+/// A place in a cell that is wrong. Lines and columns count from 1, columns in characters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// Line and column of the first character.
+    pub start: (usize, usize),
+    /// Line and column behind the last.
+    pub end: (usize, usize),
+    /// What is wrong there, and what would help: a line each.
+    pub message: String,
 }
 
 /// An output, as nbformat 4.5 stores it.

@@ -24,14 +24,22 @@ pub struct Page {
 }
 
 /// A cell that ended.
+#[derive(Debug)]
 pub struct Ran {
-    seconds: f64,
-    done: Done,
-    html: String,
+    /// From the request to the end.
+    pub seconds: f64,
+    /// How it ended, by the server.
+    pub done: Done,
+    /// Its outputs.
+    pub html: String,
 }
 
 impl Page {
     /// Opens a chapter's page at the address that the server printed.
+    ///
+    /// # Errors
+    ///
+    /// Where the server does not let it in.
     pub async fn open(address: &str, chapter: &str) -> Result<Self> {
         let host = address
             .strip_prefix("http://")
@@ -49,10 +57,23 @@ impl Page {
     }
 
     /// Runs a cell to its end.
+    ///
+    /// # Errors
+    ///
+    /// Where the connection is closed before.
     pub async fn run(&mut self, code: &str) -> Result<Ran> {
+        self.run_as(CELL, code).await
+    }
+
+    /// Runs the cell with this id.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    pub async fn run_as(&mut self, cell: &str, code: &str) -> Result<Ran> {
         let start = Instant::now();
         self.ask(&FromPage::Run {
-            cell: CELL.to_owned(),
+            cell: cell.to_owned(),
             code: code.to_owned(),
             source: String::new(),
         })
@@ -74,6 +95,10 @@ impl Page {
     }
 
     /// Presses Reset and waits until the kernel is ready; the seconds that it took.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
     pub async fn reset(&mut self) -> Result<f64> {
         let start = Instant::now();
         self.ask(&FromPage::Reset {}).await?;
@@ -86,12 +111,22 @@ impl Page {
         }
     }
 
-    async fn ask(&mut self, what: &FromPage) -> Result<()> {
+    /// Sends one message.
+    ///
+    /// # Errors
+    ///
+    /// Where the connection is closed.
+    pub async fn ask(&mut self, what: &FromPage) -> Result<()> {
         let text = serde_json::to_string(what)?;
         Ok(self.socket.send(Message::text(text)).await?)
     }
 
-    async fn hear(&mut self) -> Result<ToPage> {
+    /// The next message.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none for half an hour, or the connection is closed.
+    pub async fn hear(&mut self) -> Result<ToPage> {
         loop {
             let message = tokio::time::timeout(PATIENCE, self.socket.next()).await;
             let message = message.context("the server says nothing more")?;
@@ -106,6 +141,10 @@ impl Page {
 
 impl Ran {
     /// How long it took, if it ended well and its output holds this.
+    ///
+    /// # Errors
+    ///
+    /// Where not.
     pub fn shows(&self, what: &str) -> Result<f64> {
         ensure!(self.done.ok, "a cell failed: {}", self.html);
         ensure!(

@@ -1,5 +1,6 @@
 //! What a page and the server say to each other, one JSON object a message.
 
+use kernel_protocol::Mark;
 use serde::{Deserialize, Serialize};
 
 /// What a page asks.
@@ -20,6 +21,21 @@ pub enum FromPage {
     Interrupt {},
     /// Forget every variable.
     Reset {},
+    /// What could stand at a place in a cell.
+    Complete(Place),
+    /// What stands there.
+    Inspect(Place),
+}
+
+/// A place in a cell that a page asks about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Comes back with the answer.
+    pub ask: u64,
+    /// The cell's code, as edited.
+    pub code: String,
+    /// The place, in bytes of UTF-8.
+    pub position: usize,
 }
 
 /// What the server tells a page.
@@ -65,6 +81,33 @@ pub enum ToPage {
         html: String,
         /// Whether it takes the place of the cell's last element.
         replace: bool,
+    },
+    /// Where a cell went wrong.
+    Marks {
+        /// The cell's id.
+        cell: String,
+        /// The code that ran.
+        code: String,
+        /// At least one.
+        marks: Vec<Mark>,
+    },
+    /// What could stand at a place.
+    Completed {
+        /// The page's number for it.
+        ask: u64,
+        /// Where what it would replace begins, in bytes.
+        start: usize,
+        /// Where that ends.
+        end: usize,
+        /// Each in full; none where the kernel runs a cell or knows nothing.
+        matches: Vec<String>,
+    },
+    /// What stands at a place.
+    Inspected {
+        /// The page's number for it.
+        ask: u64,
+        /// As text; empty as above.
+        text: String,
     },
     /// A cell ended.
     Done {

@@ -1,6 +1,7 @@
 //! One chapter while the server runs: its kernel, the cells that wait, the outputs so far, and the
 //! pages that look at it. A page that comes back, or is opened twice, finds everything as it stands.
 
+mod look;
 mod run;
 mod shown;
 
@@ -14,8 +15,10 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::message::{FromPage, ToPage};
+use super::message::{FromPage, Place, ToPage};
 use super::pool::{Pool, Started};
+pub use look::Look;
+use look::Looks;
 use shown::Shown;
 
 /// A stopped cell ends within this, or its kernel is replaced.
@@ -27,6 +30,8 @@ pub enum Command {
     Join(UnboundedSender<ToPage>),
     /// A page asks.
     Page(FromPage),
+    /// A page asks about a place in a cell, and alone wants the answer.
+    Look(Look, Place, UnboundedSender<ToPage>),
     /// The pool's answer.
     Started(Result<Started>),
     /// The pool takes the kernel away.
@@ -59,6 +64,7 @@ pub struct Session {
     is_ready: bool,
     queue: VecDeque<Job>,
     running: Option<(u64, String)>,
+    looks: Looks,
     next_id: u64,
     reset_when_done: bool,
     shown: BTreeMap<String, Shown>,
@@ -83,6 +89,7 @@ impl Session {
             is_ready: false,
             queue: VecDeque::new(),
             running: None,
+            looks: Looks::default(),
             next_id: 0,
             reset_when_done: false,
             shown: BTreeMap::new(),
@@ -124,6 +131,8 @@ impl Session {
             }
             Command::Page(FromPage::Interrupt {}) => self.interrupt(),
             Command::Page(FromPage::Reset {}) => self.reset(),
+            Command::Page(FromPage::Complete(_) | FromPage::Inspect(_)) => {}
+            Command::Look(look, place, page) => self.look(look, place, page),
             Command::Started(Ok(started)) => {
                 self.is_acquiring = false;
                 self.kernel = Some(started);
@@ -143,6 +152,7 @@ impl Session {
             Command::Evict { why } => {
                 self.kernel = None;
                 self.is_ready = false;
+                self.looks.forget();
                 self.gone(&format!("this chapter's kernel {why}"));
                 // A cell that waits gets another.
                 if !self.queue.is_empty() {

@@ -15,13 +15,14 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tower_http::services::{ServeDir, ServeFile};
 
 use super::access::{self, Access};
-use super::message::FromPage;
+use super::message::{FromPage, ToPage};
 use super::pool::Pool;
-use super::session::{Command, Session};
+use super::refusal::refusal;
+use super::session::{Command, Look, Session};
 use crate::project::Project;
 
-/// The longest cell that a page may send.
-const LARGEST: usize = 1 << 20;
+/// The longest message that is read: a cell that is too long to run is told so.
+const LARGEST: usize = 32 << 20;
 
 /// What every request shares.
 pub struct Site {
@@ -88,14 +89,19 @@ async fn socket(
     match site.session(&chapter) {
         Some(session) => upgrade
             .max_message_size(LARGEST)
-            .on_upgrade(|socket| talk(socket, session)),
+            .on_upgrade(|socket| talk(socket, session, site, chapter)),
         None => (StatusCode::NOT_FOUND, "404: the book has no such chapter\n").into_response(),
     }
 }
 
-async fn talk(mut socket: WebSocket, session: UnboundedSender<Command>) {
+async fn talk(
+    mut socket: WebSocket,
+    session: UnboundedSender<Command>,
+    site: Arc<Site>,
+    chapter: String,
+) {
     let (page, mut messages) = unbounded_channel();
-    if session.send(Command::Join(page)).is_err() {
+    if session.send(Command::Join(page.clone())).is_err() {
         return;
     }
     loop {
@@ -108,12 +114,24 @@ async fn talk(mut socket: WebSocket, session: UnboundedSender<Command>) {
             }
             asked = socket.recv() => match asked {
                 Some(Ok(Message::Text(text))) => match serde_json::from_str::<FromPage>(&text) {
-                    Ok(asked) => if session.send(Command::Page(asked)).is_err() { return },
+                    Ok(asked) => match refusal(&site.project, &chapter, &asked) {
+                        // It is this task that reads them.
+                        Some(refusal) => for message in refusal { let _ = page.send(message); },
+                        None => if session.send(command(asked, &page)).is_err() { return },
+                    },
                     Err(error) => tracing::warn!("a page asks what no page asks: {error}"),
                 },
                 Some(Ok(_)) => {}
                 Some(Err(_)) | None => return,
             }
         }
+    }
+}
+
+fn command(asked: FromPage, page: &UnboundedSender<ToPage>) -> Command {
+    match asked {
+        FromPage::Complete(place) => Command::Look(Look::Complete, place, page.clone()),
+        FromPage::Inspect(place) => Command::Look(Look::Inspect, place, page.clone()),
+        asked => Command::Page(asked),
     }
 }

@@ -79,7 +79,18 @@ impl Kernel for Words {
                     let _ = events.send(done(id, false, true));
                 }
             }
-            Request::Complete { .. } | Request::Inspect { .. } => {}
+            Request::Complete { id, code, position } => {
+                let _ = events.send(Event::Completed {
+                    id,
+                    start: 0,
+                    end: position,
+                    matches: vec![format!("{}_and_more", &code[..position])],
+                });
+            }
+            Request::Inspect { id, code, .. } => {
+                let data = BTreeMap::from([("text/plain".to_owned(), code)]);
+                let _ = events.send(Event::Inspected { id, data });
+            }
             Request::Reset => {
                 self.variables.lock().unwrap().clear();
                 let _ = events.send(Event::Ready);

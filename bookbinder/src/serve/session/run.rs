@@ -79,13 +79,13 @@ impl Session {
         self.next_id += 1;
         started.kernel.send(Request::Execute {
             id: self.next_id,
-            code: job.code,
+            code: job.code.clone(),
         });
-        self.begin(job.cell, job.source);
+        self.begin(job);
     }
 
-    fn begin(&mut self, cell: String, source: String) {
-        let shown = Shown::new(source);
+    fn begin(&mut self, Job { cell, code, source }: Job) {
+        let shown = Shown::new(code, source);
         self.tell(&shown.began(&cell));
         self.shown.insert(cell.clone(), shown);
         self.running = Some((self.next_id, cell));
@@ -97,6 +97,7 @@ impl Session {
             Event::Ready => {
                 self.is_ready = true;
                 self.say("");
+                self.look_now();
                 self.advance();
             }
             Event::Failed { why } => self.lose(&why),
@@ -106,8 +107,16 @@ impl Session {
                     self.flush_at = Some(self.flush_at.map_or(at, |before| before.min(at)));
                 }
             }
-            // A page does not ask for these.
-            Event::Completed { .. } | Event::Inspected { .. } => {}
+            Event::Marks { id, marks } => {
+                if let Some((running, cell)) = self.running.clone()
+                    && running == id
+                    && let Some(shown) = self.shown.get_mut(&cell)
+                {
+                    let message = shown.mark(&cell, marks);
+                    self.tell(&message);
+                }
+            }
+            event @ (Event::Completed { .. } | Event::Inspected { .. }) => self.looks.found(event),
             Event::Done {
                 id,
                 ok,
@@ -198,6 +207,7 @@ impl Session {
         self.shown.clear();
         let had_one = self.kernel.take().is_some();
         self.is_ready = false;
+        self.looks.forget();
         self.gone("reset: this chapter's variables are gone");
         if had_one {
             // The one in reserve is ready at once.
@@ -210,12 +220,13 @@ impl Session {
     pub(super) fn lose(&mut self, why: &str) {
         self.kernel = None;
         self.is_ready = false;
+        self.looks.forget();
         self.reset_when_done = false;
         if self.running.is_none()
             && let Some(job) = self.queue.pop_front()
         {
             self.next_id += 1;
-            self.begin(job.cell, job.source);
+            self.begin(job);
         }
         if let Some((_, cell)) = &self.running
             && let Some(shown) = self.shown.get_mut(cell)

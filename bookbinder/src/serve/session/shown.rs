@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kernel_protocol::Output;
+use kernel_protocol::{Mark, Output};
 use tokio::time::Instant;
 
 use crate::render;
@@ -17,24 +17,29 @@ const LONG: usize = 64 * 1024;
 /// The outputs of one run of a cell.
 pub struct Shown {
     outputs: Vec<Output>,
+    code: String,
     source: String,
     began: Instant,
     /// How many outputs the pages have, and whether the last of those changed since.
     sent: usize,
     is_changed: bool,
+    /// Where it went wrong.
+    marks: Vec<Mark>,
     /// How it ended, once it has.
     pub done: Option<Done>,
 }
 
 impl Shown {
     /// A cell that begins now.
-    pub fn new(source: String) -> Self {
+    pub fn new(code: String, source: String) -> Self {
         Self {
             outputs: Vec::new(),
+            code,
             source,
             began: Instant::now(),
             sent: 0,
             is_changed: false,
+            marks: Vec::new(),
             done: None,
         }
     }
@@ -85,6 +90,20 @@ impl Shown {
         }
     }
 
+    /// Takes where it went wrong, and gives what to tell the pages.
+    pub fn mark(&mut self, cell: &str, marks: Vec<Mark>) -> ToPage {
+        self.marks = marks;
+        self.marked(cell)
+    }
+
+    fn marked(&self, cell: &str) -> ToPage {
+        ToPage::Marks {
+            cell: cell.to_owned(),
+            code: self.code.clone(),
+            marks: self.marks.clone(),
+        }
+    }
+
     /// All that the other pages have, for a new one.
     pub fn everything(&self, cell: &str) -> Vec<ToPage> {
         let mut messages = vec![self.began(cell)];
@@ -94,6 +113,9 @@ impl Shown {
                 html: render::outputs(self.outputs.get(..self.sent).unwrap_or_default()),
                 replace: false,
             });
+        }
+        if !self.marks.is_empty() {
+            messages.push(self.marked(cell));
         }
         messages.extend(self.done.clone().map(|done| ToPage::Done {
             cell: cell.to_owned(),
