@@ -140,16 +140,14 @@ const cellEditor = (() => {
         list();
     }
 
-    /** The kernel's markdown: its blocks of code, and the first paragraph. */
-    function describe(markdown) {
-        const parts = markdown.split(/^```.*$/m);
-        const code = parts.filter((_, index) => index % 2 === 1).map(part => part.trim());
-        const prose = parts.at(-1).replace(/^\s*(---|___)\s*$/gm, '').trim().split(/\n\s*\n/)[0];
+    /** What rust-analyzer tells: the path and the signature; after two empty lines the first paragraph on it. */
+    function describe(text) {
+        const [code, ...about] = text.split(/\n{3,}/);
         const pre = document.createElement('pre');
-        pre.textContent = code.join('\n');
-        const line = document.createElement('p');
-        line.textContent = prose.replace(/\[`?([^\]`]+)`?\](\([^)]*\))?/g, '$1').replaceAll('`', '');
-        return [pre, line].filter(element => element.textContent !== '');
+        pre.textContent = code.replaceAll('\n\n', '\n').trim();
+        const prose = document.createElement('p');
+        prose.textContent = (about.at(-1) ?? '').trim().split('\n\n')[0];
+        return prose.textContent === '' ? [pre] : [pre, prose];
     }
 
     function hideTip() {

@@ -148,6 +148,76 @@ test('a panic keeps the variables; a loop is stopped while another page works', 
     await page.close();
 });
 
+test('the editor completes, tells what a name is, and underlines what is wrong', async () => {
+    const page = await open('conv2d/stride');
+    const cell = page.locator('.cell').first();
+    const code = async () => (await cell.locator('.cell-code').textContent()).trimEnd();
+    const [popup, tip] = [page.locator('#cell-popup'), page.locator('#cell-tip')];
+    const options = popup.locator('[role=option]');
+    await write(cell, 'use candlelight::prelude::*;\nlet number = 41u8;');
+    await run(cell);
+
+    await write(cell, 'number.count_');
+    await page.keyboard.press('Tab');
+    await options.first().waitFor();
+    assert.deepEqual(await options.allTextContents(), ['count_ones()', 'count_zeros()']);
+    await page.keyboard.press('ArrowDown');
+    assert.equal(await popup.locator('[aria-selected=true]').textContent(), 'count_zeros()');
+    await page.keyboard.press('Enter');
+    assert.equal(await code(), 'number.count_zeros()');
+    assert.ok(await popup.isHidden());
+
+    await write(cell, 'let conv = Conv2d::builder(1, 2, 3).');
+    await page.keyboard.press('Tab');
+    await options.first().waitFor();
+    await page.keyboard.type('stri');
+    assert.deepEqual(await options.allTextContents(), ['stride(stride)']);
+    await page.keyboard.press('Escape');
+    assert.ok(await popup.isHidden());
+    assert.ok(await cell.locator('.cell-code').evaluate(code => code === document.activeElement));
+
+    await write(cell, 'let größe = 1;\nlet conv = Conv2d::builder(1, 2, 3).stride(2);\nlet text: String = größe;');
+    await page.keyboard.press('Control+Enter');
+    await state(cell, 'failed');
+    const underlined = () => page.evaluate(() => [...CSS.highlights.get('cell-error')].map(String));
+    assert.deepEqual(await underlined(), ['größe']);
+    /** The pointer rests on a word of the cell, as often as it stands there. */
+    const rest = async (word, which = 1) => {
+        const [x, y] = await cell.locator('.cell-code').evaluate((code, [word, which]) => {
+            const walker = document.createTreeWalker(code, NodeFilter.SHOW_TEXT);
+            while (walker.nextNode()) {
+                const { data } = walker.currentNode;
+                for (let at = data.indexOf(word); at >= 0; at = data.indexOf(word, at + 1)) {
+                    which -= 1;
+                    if (which > 0) continue;
+                    const range = document.createRange();
+                    range.setStart(walker.currentNode, at);
+                    range.setEnd(walker.currentNode, at + word.length);
+                    const { left, top, width, height } = range.getBoundingClientRect();
+                    return [left + width / 2, top + height / 2];
+                }
+            }
+            return [0, 0];
+        }, [word, which]);
+        await page.mouse.move(x, y);
+    };
+    await rest('stride');
+    await tip.getByText('How far the filter moves').waitFor();
+    await rest('größe', 2);
+    await tip.getByText('expected `String`, found').waitFor();
+    await page.mouse.move(5, 5);
+    await tip.waitFor({ state: 'hidden' });
+    await page.reload();
+    await page.locator('.cell-run').first().waitFor();
+    await page.getByText('mismatched types').first().waitFor();
+    assert.deepEqual(await underlined(), ['größe'], 'underlined also after the page was loaded again');
+    await cell.locator('.cell-code').press('End');
+    await page.keyboard.type(' ');
+    assert.deepEqual(await underlined(), [], 'until the next edit');
+    await button(cell, 'Restore').click();
+    await page.close();
+});
+
 test('the keyboard: run and move on, four spaces, leave', async () => {
     const page = await open('conv2d/stride');
     const [first, second] = [page.locator('.cell').nth(0), page.locator('.cell').nth(1)];
