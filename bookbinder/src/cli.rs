@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::io::IsTerminal;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -91,9 +92,12 @@ struct ServeArgs {
     /// Open the address in a browser
     #[arg(long)]
     open: bool,
-    /// The port on 127.0.0.1
+    /// The port
     #[arg(long, default_value_t = 3000)]
     port: u16,
+    /// The address to listen at; any but the default lets other machines run code as you
+    #[arg(long, default_value_t = IpAddr::from([127, 0, 0, 1]))]
+    host: IpAddr,
 }
 
 /// Runs the command that the arguments name; an error is one line on stderr.
@@ -127,8 +131,8 @@ fn run(cli: Cli) -> Result<ExitCode> {
                 return Ok(ExitCode::FAILURE);
             }
         }
-        Command::Serve(ServeArgs { open, port }) => {
-            serve::run(&Project::find()?, &serve::Options { port, open })?;
+        Command::Serve(ServeArgs { open, port, host }) => {
+            serve::run(&Project::find()?, &serve::Options { host, port, open })?;
         }
         Command::Weave { chapters, all } => weave(&Project::find()?, &chapters, all)?,
         Command::Build => {

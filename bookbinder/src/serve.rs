@@ -14,7 +14,7 @@ mod terminal;
 mod watch;
 
 use std::io::ErrorKind;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -36,9 +36,11 @@ const IDLE: Duration = Duration::from_secs(3600);
 const LOOK_FOR_IDLE: Duration = Duration::from_secs(60);
 
 /// How `cargo book serve` was called.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Options {
-    /// The port on 127.0.0.1; 0 takes any that is free.
+    /// The address that it listens at; another than loopback lets other machines in.
+    pub host: IpAddr,
+    /// The port; 0 takes any that is free.
     pub port: u16,
     /// Whether to open the address in a browser.
     pub open: bool,
@@ -53,8 +55,12 @@ pub fn run(project: &Project, options: &Options) -> Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     let launcher = Arc::new(launch::Engines::new(project));
     let served = runtime.block_on(async {
-        let server = Server::bind(project, launcher, options.port).await?;
+        let at = SocketAddr::new(options.host, options.port);
+        let server = Server::bind_at(project, launcher, at).await?;
         terminal::done("book: built; Ctrl-C ends the server and every kernel");
+        if let Some(warning) = server.access.warning() {
+            eprintln!("{warning}");
+        }
         println!("{}", server.address());
         if options.open {
             open(server.address());
@@ -83,7 +89,21 @@ impl Server {
     ///
     /// One line where the port is taken or the book cannot be built.
     pub async fn bind(project: &Project, launcher: Arc<dyn Launcher>, port: u16) -> Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+        Self::bind_at(project, launcher, (Ipv4Addr::LOCALHOST, port).into()).await
+    }
+
+    /// As [`bind`](Self::bind), at another address than 127.0.0.1.
+    ///
+    /// # Errors
+    ///
+    /// As there, and where the machine has no such address.
+    pub async fn bind_at(
+        project: &Project,
+        launcher: Arc<dyn Launcher>,
+        at: SocketAddr,
+    ) -> Result<Self> {
+        let port = at.port();
+        let listener = TcpListener::bind(at)
             .await
             .map_err(|error| match error.kind() {
                 ErrorKind::AddrInUse => anyhow!(
@@ -93,14 +113,18 @@ impl Server {
                 ErrorKind::PermissionDenied => {
                     anyhow!("port {port} needs rights that this user lacks; choose one above 1023 with --port")
                 }
-                _ => anyhow!("127.0.0.1:{port} cannot be listened on: {error}"),
+                ErrorKind::AddrNotAvailable => anyhow!(
+                    "this machine has no address {}; --host takes one of its own, or 0.0.0.0 for all of them",
+                    at.ip()
+                ),
+                _ => anyhow!("{at} cannot be listened on: {error}"),
             })?;
         terminal::doing("book: building");
         let building = project.clone();
         let folder = tokio::task::spawn_blocking(move || build::build(&building))
             .await
             .context("the build of the book was broken off")??;
-        let access = Arc::new(Access::new(listener.local_addr()?.port())?);
+        let access = Arc::new(Access::new(listener.local_addr()?)?);
         Ok(Self {
             listener,
             address: access.address(),

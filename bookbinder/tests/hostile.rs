@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use bookbinder::bench::page::Page;
 use bookbinder::serve::Server;
+use bookbinder::serve::access::Access;
 use common::Book;
 use pretend::Pretended;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -23,8 +24,13 @@ struct Serving {
 
 impl Serving {
     async fn start(book: &Book) -> Self {
+        Self::start_at(book, [127, 0, 0, 1]).await
+    }
+
+    async fn start_at(book: &Book, ip: [u8; 4]) -> Self {
         let launcher = Arc::new(Pretended::default());
-        let server = Server::bind(&book.project, launcher, 0).await.unwrap();
+        let server = Server::bind_at(&book.project, launcher, (ip, 0).into());
+        let server = server.await.unwrap();
         Self {
             address: server.address().to_owned(),
             task: tokio::spawn(server.run(std::future::pending())),
@@ -37,10 +43,16 @@ impl Serving {
 
     /// What the browser that opened the address gets for a path, sent as it is.
     async fn get(&self, path: &str) -> String {
+        let (origin, _) = self.address.split_once("/?token=").unwrap();
+        self.get_from(origin.strip_prefix("http://").unwrap(), path)
+            .await
+    }
+
+    async fn get_from(&self, host: &str, path: &str) -> String {
         let (origin, token) = self.address.split_once("/?token=").unwrap();
-        let host = origin.strip_prefix("http://").unwrap();
-        let port = host.split(':').nth(1).unwrap();
-        let mut stream = TcpStream::connect(host).await.unwrap();
+        let port = origin.rsplit(':').next().unwrap();
+        let own = format!("127.0.0.1:{port}");
+        let mut stream = TcpStream::connect(own).await.unwrap();
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\
              Cookie: candlelight-{port}={token}\r\n\r\n"
@@ -132,4 +144,57 @@ async fn two_servers_on_one_checkout_do_not_disturb_each_other() {
             .await
             .is_err()
     );
+}
+
+#[tokio::test]
+async fn beyond_this_machine_numbers_are_answered_and_names_are_not() {
+    let book = book("host");
+    let serving = Serving::start_at(&book, [0, 0, 0, 0]).await;
+    assert!(
+        serving.address.starts_with("http://127.0.0.1:"),
+        "{}",
+        serving.address
+    );
+    let port = serving.address.split(['/', ':']).nth(4).unwrap();
+    for (host, is_good) in [
+        (format!("127.0.0.1:{port}"), true),
+        (format!("192.0.2.7:{port}"), true),
+        (format!("[2001:db8::1]:{port}"), true),
+        (format!("localhost:{port}"), true),
+        (format!("evil.example:{port}"), false),
+        ("192.0.2.7".to_owned(), false),
+        ("192.0.2.7:1".to_owned(), false),
+    ] {
+        let answer = serving.get_from(&host, "/a/one.html").await;
+        assert_eq!(
+            answer.starts_with("HTTP/1.1 200"),
+            is_good,
+            "{host}: {answer}"
+        );
+        assert!(
+            is_good || answer.contains("answers only at its numeric addresses"),
+            "{answer}"
+        );
+    }
+    let at = "192.0.2.7:0".parse().unwrap();
+    let Err(error) = Server::bind_at(&book.project, Arc::new(Pretended::default()), at).await
+    else {
+        panic!("this machine has no such address");
+    };
+    assert!(
+        format!("{error:#}").contains("no address 192.0.2.7; --host takes"),
+        "{error:#}"
+    );
+}
+
+#[test]
+fn who_lets_other_machines_in_is_told_what_that_means() {
+    let warning = |at: &str| Access::new(at.parse().unwrap()).unwrap().warning();
+    assert_eq!(warning("127.0.0.1:3000"), None);
+    let told = warning("0.0.0.0:3000").unwrap();
+    assert!(
+        told.contains("can run any code on this machine as you"),
+        "{told}"
+    );
+    assert!(told.contains("ssh -L 3000:127.0.0.1:3000"), "{told}");
 }

@@ -7,13 +7,14 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-/// The token of one server, and the port that its addresses have.
+/// The token of one server, and where it listens.
 #[derive(Debug)]
 pub struct Access {
     token: String,
-    port: u16,
+    at: SocketAddr,
 }
 
 impl Access {
@@ -22,39 +23,80 @@ impl Access {
     /// # Errors
     ///
     /// Where the system gives no random bytes.
-    pub fn new(port: u16) -> Result<Self> {
+    pub fn new(at: SocketAddr) -> Result<Self> {
         let mut bytes = [0_u8; 16];
         getrandom::fill(&mut bytes)?;
         Ok(Self {
             token: bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
-            port,
+            at,
         })
     }
 
     /// What the reader opens.
     #[must_use]
     pub fn address(&self) -> String {
-        format!("http://127.0.0.1:{}/?token={}", self.port, self.token)
+        format!("http://{}/?token={}", self.own(), self.token)
+    }
+
+    /// Where this machine reaches the server.
+    fn own(&self) -> SocketAddr {
+        let ip = match self.at.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
+            IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
+            ip => ip,
+        };
+        SocketAddr::new(ip, self.at.port())
+    }
+
+    /// What it means that other machines reach the server, where they do.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        let port = self.at.port();
+        (!self.at.ip().is_loopback()).then(|| {
+            format!(
+                "warning: other machines reach this server. Whoever has the address with its token can run any code \
+                 on this machine as you: read, change and delete your files, and use your network. What is sent is \
+                 not encrypted, the token neither. Safer is an SSH tunnel, `ssh -L {port}:127.0.0.1:{port} \
+                 THIS_MACHINE`, and no --host. From another machine, open the address with this machine's number in \
+                 place of the host."
+            )
+        })
     }
 
     /// Cookies do not know ports: two servers on one machine keep theirs apart by name.
     fn cookie(&self) -> String {
-        format!("candlelight-{}", self.port)
+        format!("candlelight-{}", self.at.port())
     }
 
-    fn names(&self) -> [String; 2] {
-        ["127.0.0.1", "localhost"].map(|host| format!("{host}:{}", self.port))
+    /// Whether a request to this host is meant for this server. A page elsewhere can have its own name lead here, but
+    /// no number: so beyond this machine, only numbers are good.
+    fn is_ours(&self, host: &str) -> bool {
+        if host == format!("localhost:{}", self.at.port()) {
+            return true;
+        }
+        let Ok(asked) = host.parse::<SocketAddr>() else {
+            return false;
+        };
+        match self.at.ip().is_loopback() {
+            true => asked == self.at,
+            false => asked.port() == self.at.port(),
+        }
     }
 
     /// Why a request is refused, if it is. A web socket must name its origin: every browser does.
     fn refusal(&self, headers: &HeaderMap, is_socket: bool) -> Option<String> {
-        let [ip, name] = self.names();
         let text = |key| headers.get(key).map(|value| value.to_str().unwrap_or(""));
-        let is_ours = |host: &str| host == ip || host == name;
+        let is_ours = |host: &str| self.is_ours(host);
         if !text(header::HOST).is_some_and(is_ours) {
-            return Some(format!(
-                "this server answers only at http://{ip} and http://{name}"
-            ));
+            let (own, port) = (self.own(), self.at.port());
+            return Some(match self.at.ip().is_loopback() {
+                true => {
+                    format!("this server answers only at http://{own} and http://localhost:{port}")
+                }
+                false => format!(
+                    "this server answers only at its numeric addresses, such as http://{own}"
+                ),
+            });
         }
         match text(header::ORIGIN) {
             Some(origin) if !origin.strip_prefix("http://").is_some_and(is_ours) => Some(
