@@ -1,7 +1,7 @@
 //! How long a reader waits for a cell, measured as a page would: over its web socket.
 
 mod cells;
-mod memory;
+pub mod memory;
 pub mod page;
 
 use std::sync::Arc;
