@@ -1,4 +1,4 @@
-//! Cell after cell in one kernel: its memory stays what it is.
+//! Cell after cell in one kernel: its memory stays nearly what it is.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
@@ -12,6 +12,9 @@ use tokio::runtime::Runtime;
 const CELLS: usize = 100;
 /// After so many everything that a kernel keeps is there once.
 const WARM: usize = 40;
+
+/// In kilobytes. Measured: 74, so 5% more memory after a thousand cells.
+const MOST_A_CELL: f64 = 150.0;
 
 /// What a reader does again and again; `{}` is different each time.
 const ROUND: [(&str, bool); 8] = [
@@ -32,7 +35,7 @@ const ROUND: [(&str, bool); 8] = [
 ];
 
 #[test]
-fn a_thousand_cells_leave_memory_flat() {
+fn cell_after_cell_leaves_memory_flat() {
     let project = Project::at(&common::workspace());
     engine::ensure_built(&project, &mut |_| {}).unwrap();
     let cells = std::env::var("SOAK_CELLS").map_or(CELLS, |number| number.parse().unwrap());
@@ -57,6 +60,11 @@ fn a_thousand_cells_leave_memory_flat() {
         }
         let grown = 1000.0 * (last - first) / (cells - WARM) as f64;
         println!("after {WARM} cells {first:.0} MB, after {cells} {last:.0}: {grown:.0} kB a cell");
+        // Each cell's library stays loaded, since variables point into it.
+        assert!(
+            cells <= WARM || first.is_nan() || grown < MOST_A_CELL,
+            "{grown:.0} kB a cell"
+        );
         engine.shutdown().await;
     });
 }
