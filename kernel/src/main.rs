@@ -16,6 +16,7 @@ mod events;
 mod failure;
 #[cfg(target_os = "linux")]
 mod handover;
+mod look;
 mod lost;
 mod marks;
 mod memory;

@@ -1,8 +1,6 @@
 //! One evcxr context, and the cells that run in it.
 
-use std::collections::BTreeMap;
 use std::mem::ManuallyDrop;
-use std::ops::Range;
 use std::os::unix::net::UnixListener;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -32,10 +30,6 @@ const WARM_UP: &str = include_str!("warm_up.rs");
 /// A copy's first cell takes longer to infer, since memory is copied meanwhile, and to compile, since its folder is
 /// new. This variable is moved away, so it does not stay.
 const BREAK_IN: &str = "let warm_up = String::new();\ndrop(warm_up);";
-/// What evcxr says where rust-analyzer knows nothing.
-const NOTHING: &str = "No documentation found";
-/// rust-analyzer's type of what it cannot infer.
-const UNKNOWN: &str = "{unknown}";
 /// evcxr learns from a compile error that cells use `?`, and where that stands in a cell's last
 /// expression it gives up on showing that as a picture: so let it learn before the first cell.
 const QUESTION_MARK: &str = "Ok::<(), String>(())?;";
@@ -46,7 +40,7 @@ const MANIFEST: [&str; 3] = [":dep", ":opt", ":load_config"];
 
 /// evcxr, ready for cells, but without a process that runs them.
 pub struct Warm {
-    commands: CommandContext,
+    pub(crate) commands: CommandContext,
     dependency: String,
 }
 
@@ -124,9 +118,9 @@ fn listener(context: &Context) -> Result<UnixListener> {
 /// A context that is ready for cells.
 pub struct Session {
     /// Never dropped: a copy would wait for threads that it does not have.
-    warm: ManuallyDrop<Warm>,
+    pub(crate) warm: ManuallyDrop<Warm>,
     outputs: Outputs,
-    events: Events,
+    pub(crate) events: Events,
     control: Arc<Control>,
     count: u32,
     _context: Context,
@@ -194,59 +188,6 @@ impl Session {
         };
         self.finish(id, error, all_lost, start);
         Ok(())
-    }
-
-    /// Tells what could stand at a place in a cell.
-    pub fn complete(&mut self, id: u64, code: &str, position: usize) {
-        let commands = &mut self.warm.commands;
-        let found = catch_unwind(AssertUnwindSafe(|| commands.completions(code, position)));
-        let (start, end, matches) = match found {
-            Ok(Ok(found)) => {
-                let matches = found.completions.into_iter().map(|one| one.code);
-                (
-                    found.start_offset,
-                    found.end_offset,
-                    useful(matches.collect()),
-                )
-            }
-            // Over what is half written rust-analyzer may give up.
-            _ => (position, position, Vec::new()),
-        };
-        self.events.send(&Event::Completed {
-            id,
-            start,
-            end,
-            matches,
-        });
-    }
-
-    /// Tells what stands at a place in a cell.
-    pub fn inspect(&mut self, id: u64, code: &str, position: usize) {
-        if !code.is_char_boundary(position) {
-            let data = BTreeMap::new();
-            return self.events.send(&Event::Inspected { id, data });
-        }
-        let name = name_at(code, position);
-        let commands = &mut self.warm.commands;
-        // evcxr asks of the code up to there, and takes what is called for a method.
-        let end = name.end + usize::from(code[name.end..].starts_with('('));
-        let found = catch_unwind(AssertUnwindSafe(|| commands.hover_at(code, end)));
-        let found = match found {
-            Ok(Ok((text, html))) if text != NOTHING && !text.contains(UNKNOWN) => {
-                vec![("text/plain", text), ("text/html", html)]
-            }
-            // What follows would have told the type; for an earlier cell's variable it is known.
-            _ => self.variable(&code[name]).into_iter().collect(),
-        };
-        let data = found.into_iter().map(|(mime, text)| (mime.into(), text));
-        let data = data.collect::<BTreeMap<_, _>>();
-        self.events.send(&Event::Inspected { id, data });
-    }
-
-    fn variable(&self, wanted: &str) -> Option<(&'static str, String)> {
-        let mut variables = self.warm.commands.variables_and_types();
-        let (name, kind) = variables.find(|(name, _)| *name == wanted)?;
-        Some(("text/plain", format!("let {name}: {kind}")))
     }
 
     fn finish(&self, id: u64, error: Option<Output>, lost: bool, start: Instant) {
@@ -353,24 +294,6 @@ impl Session {
     fn source(&self) -> String {
         self.warm.commands.last_source().unwrap_or_default()
     }
-}
-
-/// The name around a place; nothing at that place where there is none.
-fn name_at(code: &str, position: usize) -> Range<usize> {
-    let (before, after) = code.split_at(position);
-    let is_part = |letter: char| letter.is_alphanumeric() || letter == '_';
-    let start = before.trim_end_matches(is_part).len();
-    let end = code.len() - after.trim_start_matches(is_part).len();
-    start..end
-}
-
-/// Without the fields that have a method of their name, which are not the cell's to use, and without what shows a
-/// cell's value.
-fn useful(mut matches: Vec<String>) -> Vec<String> {
-    let called = |text: &str| text.split_once('(').map(|(name, _)| name.to_owned());
-    let methods: Vec<String> = matches.iter().filter_map(|text| called(text)).collect();
-    matches.retain(|text| !methods.contains(text) && !text.starts_with("evcxr_display("));
-    matches
 }
 
 fn plain(error: Error) -> anyhow::Error {
