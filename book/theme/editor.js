@@ -210,10 +210,8 @@ const cellEditor = (() => {
         }
 
         async function inspect(at) {
-            const wrong = marks.find((_, index) => {
-                const [start, end] = [marks[index].start, marks[index].end].map(mark => offset(plain(), mark));
-                return start <= at && at <= end;
-            });
+            const wrong = marks.find(({ start, end }) =>
+                offset(plain(), start) <= at && at <= offset(plain(), end));
             const box = range(code, at, at).getBoundingClientRect();
             if (wrong) {
                 const words = document.createElement('p');

@@ -1,7 +1,7 @@
 //! The command line.
 
 use std::io::IsTerminal;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -95,8 +95,8 @@ struct ServeArgs {
     /// The port
     #[arg(long, default_value_t = 3000)]
     port: u16,
-    /// The address to listen at; any but the default lets other machines run code as you
-    #[arg(long, default_value_t = IpAddr::from([127, 0, 0, 1]))]
+    /// The address to listen at; any that other machines reach lets them run code as you
+    #[arg(long, default_value_t = Ipv4Addr::LOCALHOST.into())]
     host: IpAddr,
 }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 use bookbinder::serve::Server;
 use bookbinder::serve::message::{FromPage, Place, ToPage};
 use bookbinder::serve::pool::{MOST, Pool};
-use bookbinder::serve::session::{Command, Look, Session};
+use bookbinder::serve::session::{Command, Session};
 use common::Book;
 use pretend::Pretended;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -234,35 +234,34 @@ async fn a_chapter_that_changes_is_built_again_and_its_page_told() {
 /// A page without a browser.
 struct Page {
     session: UnboundedSender<Command>,
+    own: UnboundedSender<ToPage>,
     messages: UnboundedReceiver<ToPage>,
 }
 
 impl Page {
     fn open(session: &UnboundedSender<Command>) -> Self {
         let (page, messages) = unbounded_channel();
-        session.send(Command::Join(page)).ok().unwrap();
+        session.send(Command::Join(page.clone())).ok().unwrap();
         Self {
+            own: page,
             session: session.clone(),
             messages,
         }
     }
 
     fn ask(&self, asked: FromPage) {
-        self.session.send(Command::Page(asked)).ok().unwrap();
+        self.session
+            .send(Command::Page(asked, self.own.clone()))
+            .ok()
+            .unwrap();
     }
 
-    fn look(&mut self, look: Look, code: &str, position: usize) {
-        let (page, messages) = unbounded_channel();
-        self.messages = messages;
-        let place = Place {
+    fn look(&self, look: fn(Place) -> FromPage, code: &str, position: usize) {
+        self.ask(look(Place {
             ask: 7,
             code: code.to_owned(),
             position,
-        };
-        self.session
-            .send(Command::Look(look, place, page))
-            .ok()
-            .unwrap();
+        }));
     }
 
     fn run(&self, cell: &str, code: &str) {
@@ -450,20 +449,20 @@ async fn a_page_asks_about_a_place_and_hears_of_nothing_while_a_cell_runs() {
     let mut page = Page::open(&session);
     let mut asks = Page::open(&session);
     // It brings a kernel, too.
-    asks.look(Look::Complete, "lét x", 4);
+    asks.look(FromPage::Complete, "lét x", 4);
     let found = |message: &ToPage| matches!(message, ToPage::Completed { ask: 7, start: 0, end: 4, matches } if matches == &["lét_and_more"]);
     asks.until(found).await;
-    asks.look(Look::Inspect, "Conv2d", 3);
+    asks.look(FromPage::Inspect, "Conv2d", 3);
     let found = |message: &ToPage| matches!(message, ToPage::Inspected { ask: 7, text } if text == "Conv2d");
     asks.until(found).await;
     // Not the beginning of a character.
-    asks.look(Look::Complete, "lét x", 2);
+    asks.look(FromPage::Complete, "lét x", 2);
     let nothing = |message: &ToPage| matches!(message, ToPage::Completed { matches, .. } if matches.is_empty());
     asks.until(nothing).await;
     page.run("cell-1", "loop");
     page.until(|message| matches!(message, ToPage::Began { .. }))
         .await;
-    asks.look(Look::Complete, "x", 1);
+    asks.look(FromPage::Complete, "x", 1);
     asks.until(nothing).await;
 }
 

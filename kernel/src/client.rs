@@ -14,7 +14,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use crate::events::Events;
 use crate::handover::{self, LOCK, LOG, SOCKET, STALE, TAKEN, Wanted};
 use crate::template::{self, Folders};
-use crate::{system, warm};
+use crate::{memory, system, warm};
 
 /// How often a context that gets warm is looked for.
 const LOOK: Duration = Duration::from_millis(25);
@@ -55,6 +55,8 @@ fn end_with_parent() {
 }
 
 fn hand_over(folders: &Folders, project: &Path, events: &Events) -> Result<UnixStream> {
+    // Before anything is built for it.
+    memory::limit()?;
     let mut report = |what: &str| events.preparing(what);
     let lock = folders.lock(&mut report)?;
     template::build(folders, &mut report)?;

@@ -90,6 +90,7 @@ fn alone(folders: &Folders, project: &Path) -> Result<()> {
     let (input, output) = system::take_standard_streams()?;
     let events = Events::new(output.try_clone()?);
     let made = (|| {
+        memory::limit()?;
         let mut report = |what: &str| events.preparing(what);
         let lock = folders.lock(&mut report)?;
         template::build(folders, &mut report)?;

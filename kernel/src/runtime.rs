@@ -70,7 +70,8 @@ pub fn run() -> Result<()> {
             .env_remove(LIBRARIES)
             .exec());
     }
-    system::set_up_cells(memory::limit());
+    let limit = memory::limit().map_err(Error::other)?;
+    system::set_up_cells(limit.map(|bytes| bytes.saturating_add(memory::taken())));
     let (commands, mut evcxr) = system::take_standard_streams()?;
     let home = env::current_dir()?;
     // A socket's path may have about 100 characters: name it from its own folder.

@@ -166,6 +166,9 @@ pub fn evaluate(net: &dyn Network, loader: &DataLoader, device: &Device) -> Resu
 }
 
 fn evaluate_here(net: &dyn Network, loader: &DataLoader, device: &Device) -> Result<Evaluation> {
+    if loader.is_empty() {
+        return Err(Error::EmptyDataset { what: "evaluate" });
+    }
     let mut batches = Prefetch::new(loader)?;
     let mut found = Found::default();
     // A batch's logits are read while the net works on the next one.

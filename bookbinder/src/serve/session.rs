@@ -15,10 +15,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::message::{FromPage, Place, ToPage};
+use super::message::{FromPage, ToPage};
 use super::pool::{Pool, Started};
-pub use look::Look;
-use look::Looks;
+use look::{Look, Looks};
 use shown::Shown;
 
 /// A stopped cell ends within this, or its kernel is replaced.
@@ -28,10 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(8);
 pub enum Command {
     /// A page opened; it gets everything so far, then what changes.
     Join(UnboundedSender<ToPage>),
-    /// A page asks.
-    Page(FromPage),
-    /// A page asks about a place in a cell, and alone wants the answer.
-    Look(Look, Place, UnboundedSender<ToPage>),
+    /// A page asks; what it asks about a place in a cell it alone hears.
+    Page(FromPage, UnboundedSender<ToPage>),
     /// The pool's answer.
     Started(Result<Started>),
     /// The pool takes the kernel away.
@@ -126,13 +123,7 @@ impl Session {
     fn obey(&mut self, command: Command) {
         match command {
             Command::Join(page) => self.join(page),
-            Command::Page(FromPage::Run { cell, code, source }) => {
-                self.enqueue(Job { cell, code, source })
-            }
-            Command::Page(FromPage::Interrupt {}) => self.interrupt(),
-            Command::Page(FromPage::Reset {}) => self.reset(),
-            Command::Page(FromPage::Complete(_) | FromPage::Inspect(_)) => {}
-            Command::Look(look, place, page) => self.look(look, place, page),
+            Command::Page(asked, page) => self.answer(asked, page),
             Command::Started(Ok(started)) => {
                 self.is_acquiring = false;
                 self.kernel = Some(started);
@@ -161,6 +152,16 @@ impl Session {
             }
             Command::Reload => self.tell(&ToPage::Reload { reload: true }),
             Command::Close => {}
+        }
+    }
+
+    fn answer(&mut self, asked: FromPage, page: UnboundedSender<ToPage>) {
+        match asked {
+            FromPage::Run { cell, code, source } => self.enqueue(Job { cell, code, source }),
+            FromPage::Interrupt {} => self.interrupt(),
+            FromPage::Reset {} => self.reset(),
+            FromPage::Complete(place) => self.look(Look::Complete, place, page),
+            FromPage::Inspect(place) => self.look(Look::Inspect, place, page),
         }
     }
 

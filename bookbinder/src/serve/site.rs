@@ -15,10 +15,10 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tower_http::services::{ServeDir, ServeFile};
 
 use super::access::{self, Access};
-use super::message::{FromPage, ToPage};
+use super::message::FromPage;
 use super::pool::Pool;
 use super::refusal::refusal;
-use super::session::{Command, Look, Session};
+use super::session::{Command, Session};
 use crate::project::Project;
 
 /// The longest message that is read: a cell that is too long to run is told so.
@@ -117,7 +117,7 @@ async fn talk(
                     Ok(asked) => match refusal(&site.project, &chapter, &asked) {
                         // It is this task that reads them.
                         Some(refusal) => for message in refusal { let _ = page.send(message); },
-                        None => if session.send(command(asked, &page)).is_err() { return },
+                        None => if session.send(Command::Page(asked, page.clone())).is_err() { return },
                     },
                     Err(error) => tracing::warn!("a page asks what no page asks: {error}"),
                 },
@@ -125,13 +125,5 @@ async fn talk(
                 Some(Err(_)) | None => return,
             }
         }
-    }
-}
-
-fn command(asked: FromPage, page: &UnboundedSender<ToPage>) -> Command {
-    match asked {
-        FromPage::Complete(place) => Command::Look(Look::Complete, place, page.clone()),
-        FromPage::Inspect(place) => Command::Look(Look::Inspect, place, page.clone()),
-        asked => Command::Page(asked),
     }
 }

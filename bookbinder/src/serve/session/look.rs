@@ -10,7 +10,7 @@ use crate::serve::message::{Place, ToPage};
 
 /// What is asked about a place.
 #[derive(Debug, Clone, Copy)]
-pub enum Look {
+pub(super) enum Look {
     /// What could stand there.
     Complete,
     /// What stands there.
@@ -21,7 +21,7 @@ type Page = UnboundedSender<ToPage>;
 
 /// The questions that have no answer yet.
 #[derive(Default)]
-pub struct Looks {
+pub(super) struct Looks {
     /// Asked before the kernel was ready: the newest, since the reader has typed on.
     waiting: Option<(Look, Place, Page)>,
     /// The kernel's number for it, and the page's.
