@@ -185,6 +185,13 @@ fn nothing_to_train_on_is_an_error() {
         evaluate(&net, &loader(0, 64), &Device::Cpu),
         Err(Error::EmptyDataset { .. })
     ));
+    // Images, but no whole batch of them.
+    let dropped = DataLoader::builder(First::new(3)).batch_size(8);
+    let dropped = dropped.drop_last(true).build().unwrap();
+    assert!(matches!(
+        evaluate(&net, &dropped, &Device::Cpu),
+        Err(Error::EmptyDataset { what: "evaluate" })
+    ));
 }
 
 #[test]
