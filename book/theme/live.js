@@ -9,7 +9,9 @@
 
     const chapter = cells[0].chapter;
     const byId = new Map(cells.map(cell => [cell.id, cell]));
-    const bar = statusBar();
+    const bar = liveStatus.make();
+    // What is being done before a kernel is there.
+    let preparing = '';
     let socket = null;
     let wasOpen = false;
     let attempts = 0;
@@ -49,6 +51,7 @@
             for (const cell of cells) if (cell.state !== 'idle') show(cell, 'idle', '');
             enable(true);
             bar.say('');
+            tell();
         };
         socket.onmessage = event => receive(JSON.parse(event.data));
         socket.onclose = lost;
@@ -57,6 +60,7 @@
     async function lost() {
         if (!wasOpen) return;
         enable(false);
+        tell();
         attempts += 1;
         const answer = await fetch('/', { method: 'HEAD', cache: 'no-store' }).catch(() => null);
         if (answer && answer.status === 403) {
@@ -72,7 +76,11 @@
     }
 
     function receive(message) {
-        if ('status' in message) return bar.say(message.status);
+        if ('status' in message) {
+            preparing = message.status;
+            tell();
+            return bar.say(preparing);
+        }
         if ('gone' in message) return gone(message.gone);
         if ('reload' in message) return location.reload();
         if ('ask' in message) return waiting.get(message.ask)?.(message);
@@ -94,9 +102,9 @@
         } else if (cell.isForeign) {
             return;
         } else if ('html' in message) {
-            const last = cell.outputs.lastElementChild;
-            if (message.replace && last) last.remove();
-            cell.outputs.insertAdjacentHTML('beforeend', message.html);
+            const before = cell.outputs.children[message.at];
+            if (before) before.outerHTML = message.html;
+            else cell.outputs.insertAdjacentHTML('beforeend', message.html);
         } else if ('marks' in message) {
             // Not where it was edited since.
             if (cell.editor.text() === message.code) cell.editor.mark(message.marks);
@@ -178,6 +186,16 @@
         cell.run.title = isRunning ? `Stop cell ${number}; its variables are lost` : `Run cell ${number}`;
         cell.run.setAttribute('aria-label', cell.run.title);
         cell.status.textContent = words;
+        tell();
+    }
+
+    /** The engine's state, for the bar. */
+    function tell() {
+        const running = cells.find(cell => cell.state === 'running');
+        if (!socket || socket.readyState !== WebSocket.OPEN) bar.show('away', 'no engine');
+        else if (running) bar.show('running', `running cell ${running.index + 1}`);
+        else if (preparing) bar.show('starting', 'starting');
+        else bar.show('ready', 'ready');
     }
 
     setInterval(() => {
@@ -262,37 +280,6 @@
             const timer = setTimeout(end, PATIENCE, null);
             waiting.set(number, end);
         });
-    }
-
-    // The bar at the bottom of the window
-
-    function statusBar() {
-        const element = document.createElement('div');
-        element.id = 'live-status';
-        element.setAttribute('role', 'status');
-        const words = document.createElement('span');
-        const button = document.createElement('button');
-        button.type = 'button';
-        button.textContent = 'Run them again';
-        button.hidden = true;
-        element.append(words, button);
-        element.hidden = true;
-        document.body.append(element);
-        let kind = '';
-        const say = (line, newKind = '', again = null) => {
-            // That the variables are gone stays until a cell runs.
-            if (kind === 'gone' && newKind === '' && line === '') return;
-            kind = newKind;
-            words.textContent = line;
-            element.className = kind;
-            element.hidden = line === '';
-            button.hidden = !again;
-            button.onclick = () => {
-                say('');
-                if (again) again();
-            };
-        };
-        return { say, settle: () => { kind = ''; say(''); } };
     }
 
     connect();

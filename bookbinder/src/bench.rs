@@ -1,7 +1,10 @@
-//! How long a reader waits for a cell, measured as a page would: over its web socket.
+//! How long a reader waits for a cell, measured as a page would, over its web socket, and as a notebook, over
+//! Jupyter's protocol.
 
 mod cells;
+pub mod clone;
 pub mod memory;
+pub mod notebook;
 pub mod page;
 
 use std::sync::Arc;
@@ -23,6 +26,8 @@ const EDITS: usize = 3;
 pub struct Options {
     /// How many pages are opened, one after another.
     pub rounds: usize,
+    /// Also from a clone of the repository, which takes minutes.
+    pub clone: bool,
 }
 
 /// Measures, and prints a table.
@@ -35,6 +40,8 @@ pub fn run(project: &Project, options: &Options) -> Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     let launcher = Arc::new(launch::Engines::new(project));
     let measured = runtime.block_on(async {
+        // Before anything is warm.
+        let cold = notebook::first_picture(project, cells::FIRST).await?;
         let server = Server::bind(project, launcher, 0).await?;
         let address = server.address().to_owned();
         let (end, ended) = tokio::sync::oneshot::channel::<()>();
@@ -45,10 +52,20 @@ pub fn run(project: &Project, options: &Options) -> Result<()> {
         let measured = measure(project, &address, options.rounds).await;
         drop(end);
         serving.await.context("the server was broken off")??;
-        measured
+        measured.map(|measured| Measured { cold, ..measured })
     });
     runtime.shutdown_background();
     measured?.print();
+    if options.clone {
+        let runtime = tokio::runtime::Runtime::new()?;
+        let start = runtime.block_on(clone::start(project))?;
+        println!("\nfrom a bare clone, s                        at most");
+        println!(
+            "{:28} {:8.0} {:13}",
+            "the book is served", start.served, 180
+        );
+        println!("{:28} {:8.0} {:13}", "a cell has run", start.plotted, 720);
+    }
     Ok(())
 }
 
@@ -59,6 +76,9 @@ struct Measured {
     edited: Vec<Vec<f64>>,
     new: Vec<f64>,
     reset: Vec<f64>,
+    /// From the start of a notebook's kernel to its first plot: when nothing is warm, and beside the book.
+    cold: f64,
+    notebook: Vec<f64>,
     /// Bytes with one kernel more each time.
     memory: Vec<f64>,
 }
@@ -92,6 +112,8 @@ async fn measure(project: &Project, address: &str, rounds: usize) -> Result<Meas
             all.new.push(page.run(code).await?.shows("")?);
         }
         all.reset.push(page.reset().await?);
+        all.notebook
+            .push(notebook::first_picture(project, cells::FIRST).await?);
     }
     Ok(all)
 }
@@ -106,6 +128,8 @@ impl Measured {
         }
         row("a cell of a new shape", &self.new, 0.6);
         row("Reset", &self.reset, 1.0);
+        row("a new notebook's first plot", &self.notebook, 5.0);
+        println!("{:28} {:8.2}", "the same, nothing warm", self.cold);
         if let [first, rest @ ..] = &self.memory[..] {
             println!("\nmemory, MB                                  at most");
             println!("{:28} {:8.0} {:13}", "one kernel", first / 1e6, 1200);

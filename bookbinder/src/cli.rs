@@ -50,6 +50,9 @@ enum Command {
         /// How many pages are opened, one after another
         #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
         rounds: u16,
+        /// Also clone the repository and start the book there, which takes minutes
+        #[arg(long)]
+        clone: bool,
     },
     /// What mdBook calls: the book as JSON on stdin, the changed book on stdout
     #[command(hide = true)]
@@ -149,9 +152,9 @@ fn run(cli: Cli) -> Result<ExitCode> {
                     project,
                 },
         } => jupyter::run(&Project::at(&project), &connection_file)?,
-        Command::Bench { rounds } => {
+        Command::Bench { rounds, clone } => {
             let rounds = usize::from(rounds);
-            bench::run(&Project::find()?, &bench::Options { rounds })?;
+            bench::run(&Project::find()?, &bench::Options { rounds, clone })?;
         }
         Command::Check => check(&Project::find()?)?,
     }

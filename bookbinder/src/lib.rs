@@ -12,6 +12,7 @@ pub mod cli;
 pub mod engine;
 pub mod jupyter;
 pub mod notebook;
+pub mod outputs;
 pub mod parameters;
 pub mod preprocess;
 pub mod project;

@@ -46,56 +46,6 @@ pub fn outputs(outputs: &[Output]) -> String {
     outputs.iter().map(output).collect()
 }
 
-/// Adds an output to a cell's outputs. Text that goes on a stream joins the output before it, `\r`
-/// rewrites that one's last line. Returns whether it joined: then the page replaces its last element
-/// by the HTML of the last output, else it adds one.
-pub fn append(outputs: &mut Vec<Output>, next: Output) -> bool {
-    match (outputs.last_mut(), next) {
-        (
-            Some(Output::Stream { name, text }),
-            Output::Stream {
-                name: next_name,
-                text: more,
-            },
-        ) if *name == next_name => {
-            extend(text, &more);
-            true
-        }
-        (_, Output::Stream { name, text }) => {
-            let mut collapsed = String::new();
-            extend(&mut collapsed, &text);
-            outputs.push(Output::Stream {
-                name,
-                text: collapsed,
-            });
-            false
-        }
-        (_, next) => {
-            outputs.push(next);
-            false
-        }
-    }
-}
-
-/// Writes `more` after `text` as a terminal does: `\r` goes back to the line's beginning. A line that
-/// begins with `\r` also replaces the line before it where that began so too, for evcxr delivers only
-/// whole lines. Such a line keeps its `\r`, which [`escape`] drops.
-fn extend(text: &mut String, more: &str) {
-    let more = more.replace("\r\n", "\n");
-    let mut pieces = more.split('\r');
-    text.push_str(pieces.next().unwrap_or_default());
-    for piece in pieces.filter(|piece| !piece.is_empty()) {
-        let ended = text.strip_suffix('\n');
-        let kept = ended.unwrap_or(text);
-        let line = kept.rfind('\n').map_or(0, |at| at + 1);
-        if ended.is_none() || kept.get(line..).is_some_and(|line| line.starts_with('\r')) {
-            text.truncate(line);
-        }
-        text.push('\r');
-        text.push_str(piece);
-    }
-}
-
 /// Text for an element or a quoted attribute, its newlines as `&#10;`.
 #[must_use]
 pub fn escape(text: &str) -> String {

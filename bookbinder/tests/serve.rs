@@ -5,6 +5,7 @@
 mod common;
 mod pretend;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -355,17 +356,50 @@ async fn variables_stay_after_a_panic_and_go_with_a_stop() {
 }
 
 #[tokio::test]
+async fn a_picture_is_redrawn_in_its_place() {
+    let pool = Pool::new(Arc::new(Pretended::default()));
+    let session = Session::spawn("a", &pool);
+    let mut page = Page::open(&session);
+    page.run(
+        "cell-1",
+        "print one\nredraw a\nprint two\nredraw b\nredraw a",
+    );
+    let said = page
+        .until(|message| matches!(message, ToPage::Done { .. }))
+        .await;
+    let mut shown = BTreeMap::new();
+    let mut redrawn = 0;
+    for message in said {
+        if let ToPage::Output { at, html, .. } = message {
+            redrawn += usize::from(shown.insert(at, html).is_some());
+        }
+    }
+    let shown: Vec<String> = shown.into_values().collect();
+    assert_eq!(shown.len(), 4, "{shown:?}");
+    let words = ["one", "picture 2 of a", "two", "picture 2 of b"];
+    for (html, word) in shown.iter().zip(words) {
+        assert!(html.contains(word), "{word} in {shown:?}");
+    }
+    assert!(redrawn >= 6, "{redrawn}");
+    let (html, _) = Page::open(&session).done("cell-1").await;
+    assert_eq!(html, shown.concat());
+}
+
+#[tokio::test]
 async fn a_second_page_sees_what_the_first_one_ran() {
     let pool = Pool::new(Arc::new(Pretended::default()));
     let session = Session::spawn("a", &pool);
     let mut first = Page::open(&session);
     first.run("cell-1", "progress");
-    let said = first
-        .until(|message| matches!(message, ToPage::Output { replace: true, .. }))
-        .await;
-    let Some(ToPage::Output { html, .. }) = said.last() else {
-        return;
-    };
+    let mut html = String::new();
+    for _ in 0..2 {
+        let said = first
+            .until(|message| matches!(message, ToPage::Output { at: 0, .. }))
+            .await;
+        if let Some(ToPage::Output { html: last, .. }) = said.last() {
+            html.clone_from(last);
+        }
+    }
     assert_eq!(
         html.matches("step").count(),
         1,

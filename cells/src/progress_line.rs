@@ -2,8 +2,6 @@ use std::time::{Duration, Instant};
 
 use candlelight::train::Progress;
 
-/// Set by the book's kernel, which writes a line that begins with a carriage return over the last one.
-const REWRITES: &str = "CANDLELIGHT_REWRITES_LINES";
 /// How often the line is written anew.
 const INTERVAL: Duration = Duration::from_millis(250);
 /// Under another kernel each becomes a line of its own: fewer of them.
@@ -16,15 +14,17 @@ const INTERVAL_OF_LINES: Duration = Duration::from_secs(2);
 /// it ends with a newline, because evcxr passes on whole lines only. evcxr's own kernel for Jupyter
 /// cannot take a line back: there it is written less often.
 pub fn progress_line() -> impl FnMut(&Progress) + Send + 'static {
-    let interval = match std::env::var_os(REWRITES) {
-        Some(_) => INTERVAL,
-        None => INTERVAL_OF_LINES,
+    let interval = match crate::redraws() {
+        true => INTERVAL,
+        false => INTERVAL_OF_LINES,
     };
-    let mut written: Option<Instant> = None;
+    // Not at once: a picture that another callback draws from the first step on stands above the line, and does
+    // not part it.
+    let mut written = Instant::now();
     move |progress| {
-        if progress.epoch_done || written.is_none_or(|at| at.elapsed() >= interval) {
+        if progress.epoch_done || written.elapsed() >= interval {
             println!("\r{progress}");
-            written = Some(Instant::now());
+            written = Instant::now();
         }
     }
 }

@@ -7,7 +7,12 @@ use crate::memory;
 use crate::places::Places;
 use crate::wire::Panic;
 
-const LOST: &str = "All variables are lost; \"Run all above\" makes them again.";
+/// All that there was is gone, but for these checkpoints.
+fn lost(checkpoints: Vec<String>) -> Vec<String> {
+    let mut lines = vec!["All variables are lost; \"Run all above\" makes them again.".to_owned()];
+    lines.extend(checkpoints);
+    lines
+}
 
 /// What became of the variables.
 fn kept(lost: &[String]) -> String {
@@ -48,9 +53,9 @@ pub fn returned(message: &str, lost: &[String]) -> Output {
 }
 
 /// The cell's process ended under it, perhaps because it could not have so many bytes; `message` is evcxr's.
-pub fn crashed(message: &str, refused: Option<u64>) -> Output {
+pub fn crashed(message: &str, refused: Option<u64>, checkpoints: Vec<String>) -> Output {
     if let Some(asked) = refused {
-        return error("abort", &memory::message(asked), vec![LOST.to_owned()]);
+        return error("abort", &memory::message(asked), lost(checkpoints));
     }
     let status = message.rsplit("with status: ").next().unwrap_or(message);
     let status = status.trim();
@@ -63,16 +68,12 @@ pub fn crashed(message: &str, refused: Option<u64>) -> Output {
     } else {
         "the cell ended its process"
     };
-    error(
-        "abort",
-        &format!("{what} ({status})"),
-        vec![LOST.to_owned()],
-    )
+    error("abort", &format!("{what} ({status})"), lost(checkpoints))
 }
 
 /// The cell was stopped.
-pub fn interrupted() -> Output {
-    error("interrupt", "the cell was stopped", vec![LOST.to_owned()])
+pub fn interrupted(checkpoints: Vec<String>) -> Output {
+    error("interrupt", "the cell was stopped", lost(checkpoints))
 }
 
 /// evcxr would not compile the cell.
@@ -82,7 +83,7 @@ pub fn refused(message: &str) -> Output {
 
 /// The kernel itself cannot go on.
 pub fn kernel(message: &str) -> Output {
-    error("kernel", message, vec![LOST.to_owned()])
+    error("kernel", message, lost(Vec::new()))
 }
 
 fn error(ename: &str, message: &str, details: Vec<String>) -> Output {

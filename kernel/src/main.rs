@@ -8,6 +8,7 @@
 //! each kernel warms up its own.
 
 #[cfg(target_os = "linux")]
+mod checkpoints;
 mod client;
 mod context;
 mod control;

@@ -1,6 +1,6 @@
 //! From what a cell prints to events, as it is printed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use kernel_protocol::{Event, Output};
 
+use crate::checkpoints::Checkpoints;
 use crate::events::Events;
 use crate::memory;
 use crate::wire::{Cutter, Panic, Piece};
@@ -30,6 +31,8 @@ pub struct Ending {
     pub error: Option<String>,
     /// How many bytes the cell could not have.
     pub refused: Option<u64>,
+    /// What its process has written, where that is gone.
+    pub checkpoints: Checkpoints,
 }
 
 /// The outputs of the cell that runs.
@@ -50,11 +53,15 @@ struct State {
     cell: Option<(u64, u32)>,
     text: usize,
     rich: usize,
+    /// How large the outputs are that have a name.
+    named: HashMap<String, usize>,
     cut: bool,
     /// The open streams of each process that ran cells, the first started first.
     open: Vec<u8>,
     /// The process that runs cells now; it may not have connected yet.
     process: usize,
+    /// What that process wrote.
+    checkpoints: Checkpoints,
     /// Whether stderr has been read to the cell's end.
     err_ended: bool,
     panic: Option<Panic>,
@@ -100,18 +107,20 @@ impl Outputs {
             cell: Some((id, count)),
             open: std::mem::take(&mut state.open),
             process: state.process,
+            checkpoints: std::mem::take(&mut state.checkpoints),
             ..State::default()
         };
     }
 
     /// Puts an output behind those of the cell that runs.
     pub fn add(&self, output: Output) {
-        self.shared.lock().send(&self.shared.events, output);
+        self.shared.lock().send(&self.shared.events, output, None);
     }
 
     /// The cell ended; after a crash, once all that its process still printed has been read.
     pub fn end(&self, crashed: bool) -> Ending {
         let mut state = self.shared.lock();
+        let mut checkpoints = Checkpoints::default();
         if crashed {
             // A program that the cell started may hold them open: do not wait for it.
             let talks = |state: &mut State| state.open.get(state.process) != Some(&0);
@@ -124,9 +133,11 @@ impl Outputs {
                 Err(poisoned) => poisoned.into_inner().0,
             };
             state.process += 1;
+            checkpoints = std::mem::take(&mut state.checkpoints);
         }
         let mut ending = Ending {
             refused: state.refused,
+            checkpoints,
             ..Ending::default()
         };
         if state.panicked {
@@ -141,7 +152,9 @@ impl Outputs {
 
     /// evcxr has started another process to run cells.
     pub fn restarted(&self) {
-        self.shared.lock().process += 1;
+        let mut state = self.shared.lock();
+        state.process += 1;
+        state.checkpoints = Checkpoints::default();
     }
 
     /// Output after this is dropped, until the next cell begins.
@@ -201,7 +214,11 @@ impl State {
                 }
                 self.stream(events, name, &text);
             }
-            Piece::Content { mime, body } => self.content(events, mime, body.into_owned()),
+            Piece::Content {
+                mime,
+                display,
+                body,
+            } => self.content(events, mime, display, body.into_owned()),
             Piece::Panic(panic) => {
                 if panic.main {
                     self.release(events);
@@ -222,6 +239,7 @@ impl State {
                 self.failed = true;
                 self.answer.push_str("EVCXR_ERROR_OCCURRED\n");
             }
+            Piece::Checkpoint { epoch, path } => self.checkpoints.note(path, epoch),
             Piece::Changed(name) => {
                 self.answer.push_str("EVCXR_VARIABLE_CHANGED_TYPE:");
                 self.answer.push_str(name);
@@ -261,34 +279,40 @@ impl State {
         }
         self.text += shown;
         if shown > 0 {
-            self.send(events, stream(name, &text[..shown]));
+            self.send(events, stream(name, &text[..shown]), None);
         }
         if shown < text.len() {
             self.cut = true;
             let note = "\n[The cell printed more than 1 MB; the rest is not shown.]\n";
-            self.send(events, stream("stderr", note));
+            self.send(events, stream("stderr", note), None);
         }
     }
 
-    fn content(&mut self, events: &Events, mime: &str, body: String) {
+    fn content(&mut self, events: &Events, mime: &str, display: Option<&str>, body: String) {
         // A loop at the end of a cell has no value to show.
         if mime == "text/plain" && body == "()" {
             return;
         }
-        self.rich += body.len();
+        let replaced = display.and_then(|name| self.named.insert(name.to_owned(), body.len()));
+        self.rich = self.rich + body.len() - replaced.unwrap_or(0);
         if self.rich > MOST_RICH {
             let note = "[A picture is not shown: the cell's pictures are over 32 MB.]\n";
-            self.send(events, stream("stderr", note));
+            self.send(events, stream("stderr", note), None);
             return;
         }
         let data = BTreeMap::from([(mime.to_owned(), body)]);
         let count = self.cell.map(|(_, count)| count);
-        self.send(events, shown(data, count));
+        let display = display.map(str::to_owned);
+        self.send(events, shown(data, count), display);
     }
 
-    fn send(&self, events: &Events, output: Output) {
+    fn send(&self, events: &Events, output: Output, display: Option<String>) {
         if let Some((id, _)) = self.cell {
-            events.send(&Event::Output { id, output });
+            events.send(&Event::Output {
+                id,
+                output,
+                display,
+            });
         }
     }
 }

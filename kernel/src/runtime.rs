@@ -45,8 +45,9 @@ pub fn command(program: &Path, project: &Path) -> anyhow::Result<Command> {
     if env::var_os("CANDLE_NUM_THREADS").is_none() {
         command.env("CANDLE_NUM_THREADS", "1");
     }
-    // Told to `candlelight::progress_line`.
-    command.env("CANDLELIGHT_REWRITES_LINES", "1");
+    // A line that begins with a carriage return, and a named picture, take the last one's place: told to
+    // `candlelight::progress_line` and `LiveFigure`.
+    command.env("CANDLELIGHT_REDRAWS", "1");
     Ok(command)
 }
 

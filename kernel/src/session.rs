@@ -3,7 +3,7 @@
 use std::mem::ManuallyDrop;
 use std::os::unix::net::UnixListener;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -42,6 +42,8 @@ const MANIFEST: [&str; 3] = [":dep", ":opt", ":load_config"];
 pub struct Warm {
     pub(crate) commands: CommandContext,
     dependency: String,
+    /// Where cells run.
+    project: PathBuf,
 }
 
 impl Warm {
@@ -70,6 +72,7 @@ impl Warm {
         let mut warm = Self {
             commands: CommandContext::with_eval_context(evaluator),
             dependency: folders.dependency(),
+            project: project.to_owned(),
         };
         warm.prepare()?;
         // Its error is what is wanted.
@@ -169,6 +172,7 @@ impl Session {
         let crashed = matches!(result, Ok(Err(Error::SubprocessTerminated(_))));
         let ending = self.outputs.end(crashed);
         let all_lost = interrupted || crashed;
+        let checkpoints = ending.checkpoints.lines(&self.warm.project);
         if interrupted && self.control.is_dead() {
             // It was killed just after the cell's end: evcxr starts another when it notices.
             let _ = self.warm.commands.execute("0;");
@@ -179,12 +183,15 @@ impl Session {
                 self.finish(id, Some(failure::kernel(&why.to_string())), true, start);
                 return Err(why);
             }
-            Ok(_) if interrupted => Some(failure::interrupted()),
+            Ok(_) if interrupted => Some(failure::interrupted(checkpoints)),
             Ok(Ok(shown)) => {
                 self.show(shown);
                 self.ended_badly(id, ending, code, before)
             }
-            Ok(Err(error)) => Some(self.explain(id, error, ending.refused, code)),
+            Ok(Err(Error::SubprocessTerminated(message))) => {
+                Some(failure::crashed(&message, ending.refused, checkpoints))
+            }
+            Ok(Err(error)) => Some(self.explain(id, error, code)),
         };
         self.finish(id, error, all_lost, start);
         Ok(())
@@ -275,14 +282,14 @@ impl Session {
         }
     }
 
-    fn explain(&self, id: u64, error: Error, refused: Option<u64>, code: &str) -> Output {
+    fn explain(&self, id: u64, error: Error, code: &str) -> Output {
         match error {
             Error::CompilationErrors(errors) => {
                 self.mark(id, marks::of_errors(&errors));
                 let source = self.source();
                 diagnostic::compile_error(&errors, &Places::new(code, &source))
             }
-            Error::SubprocessTerminated(message) => failure::crashed(&message, refused),
+            Error::SubprocessTerminated(message) => failure::crashed(&message, None, Vec::new()),
             Error::TypeRedefinedVariablesLost(names) => failure::refused(&format!(
                 "the type of {} was defined anew, so their values are lost",
                 names.join(", ")

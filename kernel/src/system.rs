@@ -123,12 +123,14 @@ impl Variables {
     /// the panic hook point into it.
     pub fn run(&mut self, library: &Path, function: &str) -> Result<(), libloading::Error> {
         // SAFETY: the library was compiled a moment ago from evcxr's wrapping of the cell, which defines
-        // `function` with this signature, and from prelude.rs, which defines the other two. The
+        // `function` with this signature, and from prelude.rs and `cells`, which define the others. The
         // pointer is null or comes from an earlier such call in this process.
         unsafe {
             let library = libloading::Library::new(library)?;
-            if let Ok(begin) = library.get::<extern "C" fn()>(b"candlelight_cell_begin") {
-                begin();
+            for begin in [&b"candlelight_cells_begin"[..], b"candlelight_cell_begin"] {
+                if let Ok(begin) = library.get::<extern "C" fn()>(begin) {
+                    begin();
+                }
             }
             let cell = library.get::<extern "C" fn(*mut c_void) -> *mut c_void>(function)?;
             self.0 = cell(self.0);

@@ -11,7 +11,14 @@ use memchr::memmem;
 pub const END: &[u8] = b"\x1eend\x1e\n";
 
 const SEPARATOR: u8 = 0x1e;
-const MARKS: [&[u8]; 3] = [END, b"\x1epanic\x1f", b"\x1eerror\x1f"];
+const MARKS: [&[u8]; 4] = [
+    END,
+    b"\x1epanic\x1f",
+    b"\x1eerror\x1f",
+    b"\x1echeckpoint\x1f",
+];
+/// Behind a MIME type: which picture this one takes the place of.
+const DISPLAY: &str = ";display=";
 const EVCXR: &[u8] = b"EVCXR_";
 const CONTENT_END: &[u8] = b"EVCXR_END_CONTENT";
 /// A mark that is not closed after so many bytes is text.
@@ -23,12 +30,18 @@ const LONGEST_LINE: usize = 1 << 12;
 pub enum Piece<'a> {
     /// Text, in no particular portions.
     Text(Cow<'a, str>),
-    /// Rich output.
-    Content { mime: &'a str, body: Cow<'a, str> },
+    /// Rich output; with a name, in place of the one with this name.
+    Content {
+        mime: &'a str,
+        display: Option<&'a str>,
+        body: Cow<'a, str>,
+    },
     /// A panic anywhere, from the hook in prelude.rs.
     Panic(Panic),
     /// The error that `?` met.
     Error(String),
+    /// A checkpoint was written: after so many epochs, to this file.
+    Checkpoint { epoch: usize, path: String },
     /// The cell itself ended by the panic.
     Panicked,
     /// The cell itself ended by the error.
@@ -138,7 +151,16 @@ impl Cutter {
             let body = String::from_utf8_lossy(body.unwrap_or(&bytes[begin..end]));
             let after = end + CONTENT_END.len();
             let newline = usize::from(*bytes.get(after)? == b'\n');
-            return Some((after + newline, Some(Piece::Content { mime, body })));
+            let (mime, display) = match mime.split_once(DISPLAY) {
+                Some((mime, display)) => (mime, Some(display)),
+                None => (mime, None),
+            };
+            let content = Piece::Content {
+                mime,
+                display,
+                body,
+            };
+            return Some((after + newline, Some(content)));
         }
         // The cell ended, by a panic say, before it closed its rich output.
         if let Some(at) = memmem::find(&bytes[from..], END) {
@@ -166,6 +188,10 @@ fn marked(bytes: &[u8]) -> Option<(usize, Option<Piece<'_>>)> {
     let piece = match fields.next() {
         Some("end") => Piece::End,
         Some("error") => Piece::Error(fields.collect::<Vec<_>>().join("\x1f")),
+        Some("checkpoint") => Piece::Checkpoint {
+            epoch: fields.next().and_then(|n| n.parse().ok()).unwrap_or(0),
+            path: fields.collect::<Vec<_>>().join("\x1f"),
+        },
         _ => Piece::Panic(Panic {
             main: fields.next() == Some("main"),
             place: fields.next().unwrap_or_default().to_owned(),

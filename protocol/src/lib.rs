@@ -66,6 +66,9 @@ pub enum Event {
         id: u64,
         /// The output.
         output: Output,
+        /// A name of this output within the execution: another with the same name takes its place.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        display: Option<String>,
     },
     /// Where in the cell it went wrong; comes before the output that says what.
     Marks {

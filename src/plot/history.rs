@@ -24,6 +24,35 @@ use crate::train::{History, StepRecord};
 /// # }
 /// ```
 pub fn history(history: &History) -> Result<Figure> {
+    draw("plot::history", &panels(history, None), 760, 320)
+}
+
+/// [`history()`] of a run that goes on: the axis of steps ends at `steps` from the start, so that it stands still
+/// while the picture is redrawn.
+///
+/// # Errors
+///
+/// [`Error::Plot`](crate::Error::Plot).
+///
+/// # Example
+///
+/// ```
+/// use candlelight::prelude::*;
+///
+/// # fn main() -> Result<()> {
+/// let mut history = History::default();
+/// history.steps.push(StepRecord { step: 1, epoch: 1, loss: 2.3, accuracy: 0.1 });
+/// let figure = plot::history_of(&history, 938)?;
+/// assert!(figure.svg().contains("800"));
+/// # Ok(())
+/// # }
+/// ```
+pub fn history_of(history: &History, steps: usize) -> Result<Figure> {
+    draw("plot::history_of", &panels(history, Some(steps)), 760, 320)
+}
+
+fn panels(history: &History, steps: Option<usize>) -> [Panel; 2] {
+    let x_range = steps.map(|steps| 0.0..steps as f64);
     let steps_per_epoch = |epoch: usize| {
         history
             .steps
@@ -69,6 +98,7 @@ pub fn history(history: &History) -> Result<Figure> {
             title: title.into(),
             x_label: "step".into(),
             series,
+            x_range: x_range.clone(),
             ..Panel::default()
         }
     };
@@ -93,7 +123,7 @@ pub fn history(history: &History) -> Result<Figure> {
                 .collect(),
         )
     };
-    draw("plot::history", &[loss, accuracy], 760, 320)
+    [loss, accuracy]
 }
 
 /// The greatest finite loss, and a little more.

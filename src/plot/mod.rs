@@ -8,7 +8,7 @@
 //! | [`images()`] | pictures side by side, each with a caption |
 //! | [`heat_map()`] | a matrix, with its values where they fit |
 //! | [`feature_maps()`], [`maps()`] | the channels of a tensor, on one colour scale |
-//! | [`history()`] | a training run: [`History::plot`](crate::train::History::plot) |
+//! | [`history()`], [`history_of()`] | a training run: [`History::plot`](crate::train::History::plot); one that goes on |
 //! | [`confusion()`] | [`Confusion::plot`](crate::train::Confusion::plot) |
 //! | [`mistakes()`] | images with what they are and what the net saw in them |
 
@@ -33,7 +33,7 @@ pub use confusion::confusion;
 pub use feature_maps::{feature_maps, maps};
 pub use figure::Figure;
 pub use heat_map::heat_map;
-pub use history::history;
+pub use history::{history, history_of};
 pub use images::{ImageTile, images};
 pub use lines::lines;
 pub use mistakes::mistakes;

@@ -3,7 +3,8 @@
 mod file;
 mod records;
 
-use std::sync::PoisonError;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use super::History;
 use crate::data::DataLoader;
@@ -13,6 +14,11 @@ use crate::optim::schedule::Schedule;
 use crate::random::{Generator, with_global};
 use crate::state::StateDict;
 use crate::{Error, Result};
+
+/// What is told of each checkpoint that is written: its file, and how many epochs are done.
+type Hook = Box<dyn FnMut(&Path, usize) + Send>;
+
+static HOOK: Mutex<Option<Hook>> = Mutex::new(None);
 
 /// All that a training run needs to go on, to the last bit, as if it had never stopped: parameters,
 /// optimizer, schedule, epoch, the global generator and the loaders' own, and the history so far.
@@ -106,6 +112,20 @@ impl Checkpoint {
     pub fn history(mut self, history: History) -> Self {
         self.history = history;
         self
+    }
+
+    /// Sets what is told of each checkpoint that this process writes from now on: its file, as named, and
+    /// how many epochs are done. It takes the place of the one before, as with [`std::panic::set_hook`].
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use candlelight::prelude::*;
+    ///
+    /// Checkpoint::set_hook(|path, epoch| eprintln!("{} after epoch {epoch}", path.display()));
+    /// ```
+    pub fn set_hook(hook: impl FnMut(&Path, usize) + Send + 'static) {
+        *HOOK.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(hook));
     }
 
     /// Gives everything its state back, the global generator too.

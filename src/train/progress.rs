@@ -29,6 +29,10 @@ pub struct Progress {
     /// The fraction of this epoch's images so far that the net got right, each before it learned
     /// from it.
     pub accuracy: f64,
+    /// The last batch's loss, before the step.
+    pub batch_loss: f64,
+    /// The fraction of the last batch that the net got right, before the step.
+    pub batch_accuracy: f64,
     /// Images trained on in a second of this epoch.
     pub images_per_second: f64,
     /// The loss on the test set, once the epoch is evaluated.

@@ -68,7 +68,7 @@ pub struct Trainer {
     checkpoint: Option<PathBuf>,
     /// What the next `fit` goes on from.
     resumed: Option<Checkpoint>,
-    on_progress: Option<Callback>,
+    on_progress: Vec<Callback>,
 }
 
 impl Trainer {
@@ -231,6 +231,8 @@ impl Trainer {
                 step: i + 1,
                 loss: loss_sum / images_seen as f64,
                 accuracy: images_right as f64 / images_seen as f64,
+                batch_loss: loss,
+                batch_accuracy: accuracy,
                 images_per_second: images_seen as f64 / start.elapsed().as_secs_f64(),
                 ..*progress
             };
@@ -302,7 +304,7 @@ impl Trainer {
     }
 
     fn report(&mut self, progress: &Progress) {
-        if let Some(callback) = &mut self.on_progress {
+        for callback in &mut self.on_progress {
             callback(progress);
         }
     }

@@ -5,7 +5,7 @@ use kernel_protocol::{Event, Output};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::Engine;
-use crate::render;
+use crate::outputs::Outputs;
 
 /// How a cell ended.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -49,19 +49,26 @@ pub async fn run_cell(
     code: &str,
 ) -> Result<(Vec<Output>, Done)> {
     let mine = engine.execute(code)?;
-    let mut outputs = Vec::new();
+    let mut outputs = Outputs::default();
     loop {
         let event = events.recv().await;
         match event.ok_or_else(|| anyhow!("the kernel process is gone"))? {
-            Event::Output { id, output } if id == mine => {
-                render::append(&mut outputs, output);
+            Event::Output {
+                id,
+                output,
+                display,
+            } if id == mine => {
+                outputs.add(output, display);
             }
             Event::Done {
                 id,
                 ok,
                 lost,
                 seconds,
-            } if id == mine => return Ok((outputs, Done { ok, lost, seconds })),
+            } if id == mine => {
+                let done = Done { ok, lost, seconds };
+                return Ok((outputs.into_all(), done));
+            }
             Event::Failed { why } => bail!(why),
             _ => {}
         }

@@ -3,7 +3,7 @@
 use jupyter_protocol::{
     CodeMirrorMode, DisplayData, ErrorOutput, ExecuteResult, ExecutionCount, HelpLink,
     JupyterMessageContent, KernelInfoReply, LanguageInfo, Media, ReplyStatus, StreamContent,
-    Transient,
+    Transient, UpdateDisplayData,
 };
 use kernel_protocol::Output;
 use serde_json::{Map, Value};
@@ -64,6 +64,37 @@ pub fn published(output: Output, count: ExecutionCount) -> JupyterMessageContent
         }
         .into(),
     }
+}
+
+/// An output that takes the place of the last one with this name, or will be.
+pub fn redrawn(
+    output: Output,
+    count: ExecutionCount,
+    display_id: String,
+    is_first: bool,
+) -> JupyterMessageContent {
+    let Output::DisplayData { data, metadata } = output else {
+        return published(output, count);
+    };
+    let data = media(data);
+    let transient = Transient {
+        display_id: Some(display_id),
+    };
+    if is_first {
+        let transient = Some(transient);
+        return DisplayData {
+            data,
+            metadata,
+            transient,
+        }
+        .into();
+    }
+    UpdateDisplayData {
+        data,
+        metadata,
+        transient,
+    }
+    .into()
 }
 
 /// Contents by their types.

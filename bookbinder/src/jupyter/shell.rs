@@ -1,6 +1,6 @@
 //! What a front end asks for, one thing after another: cells above all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,13 +16,14 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 
-use super::messages::{kernel_info, media, published};
+use super::messages::{kernel_info, media, published, redrawn};
 use super::whole::whole;
 use super::{Publisher, Running, next};
 use crate::engine::{self, Engine};
 use crate::project::Project;
 
-/// Seconds that a warm context waits for the next notebook after the last one was closed.
+/// Seconds that a warm context waits for the next notebook after the last one was closed, where the variable
+/// [`kernel_protocol::LINGERS`] names no other.
 const LINGERS: u64 = 3600;
 /// How long after an error the cells that were already asked for may take to be read.
 const ALREADY_ASKED: Duration = Duration::from_millis(10);
@@ -179,13 +180,27 @@ impl Shell {
         let code = code.to_owned();
         self.ask(Request::Execute { id: mine, code })?;
         let mut error = None;
+        let mut displayed = HashSet::new();
         loop {
             match self.next().await? {
-                Event::Output { id, output } if id == mine => {
+                Event::Output {
+                    id,
+                    output,
+                    display,
+                } if id == mine => {
                     error = error_of(&output).or(error);
                     if !silent {
                         let count = ExecutionCount(self.count);
-                        self.publisher.send(published(output, count), asked);
+                        let content = match display {
+                            Some(name) => {
+                                // Unique in the notebook, across kernels too.
+                                let id = format!("{}-{name}", asked.header.msg_id);
+                                let is_first = displayed.insert(name);
+                                redrawn(output, count, id, is_first)
+                            }
+                            None => published(output, count),
+                        };
+                        self.publisher.send(content, asked);
                     }
                 }
                 Event::Done { id, .. } if id == mine => return Ok(error),
@@ -315,7 +330,10 @@ fn start(project: Project) -> Starting {
     tokio::spawn(async move {
         let built = project.clone();
         spawn_blocking(move || engine::ensure_built(&built, &mut |_| {})).await??;
-        let (engine, events) = Engine::start_lingering(&project, Some(LINGERS))?;
+        let seconds = std::env::var_os(kernel_protocol::LINGERS)
+            .is_none()
+            .then_some(LINGERS);
+        let (engine, events) = Engine::start_lingering(&project, seconds)?;
         Ok((Arc::new(engine), events))
     })
 }

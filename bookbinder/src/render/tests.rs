@@ -25,33 +25,6 @@ fn text_is_escaped_and_stays_on_one_line() {
 }
 
 #[test]
-fn a_carriage_return_rewrites_the_line() {
-    let mut all = Vec::new();
-    assert!(!append(&mut all, stream("start\n")));
-    assert!(append(&mut all, stream("\r1 of 3")));
-    assert!(append(&mut all, stream("\r2 of 3\n")));
-    assert!(append(&mut all, stream("\r3 of 3\n")));
-    assert!(append(&mut all, stream("end\r\n")));
-    assert_eq!(all, [stream("start\n\r3 of 3\nend\n")]);
-    assert!(append(&mut all, stream("\rnext\n")));
-    assert_eq!(all, [stream("start\n\r3 of 3\nend\n\rnext\n")]);
-    assert!(output(&all[0]).contains("start&#10;3 of 3&#10;end&#10;next<"));
-    let mut all = Vec::new();
-    append(&mut all, stream("a\rb\rc\n"));
-    assert_eq!(all, [stream("\rc\n")]);
-}
-
-#[test]
-fn other_outputs_part_the_streams() {
-    let mut all = Vec::new();
-    append(&mut all, stream("1\n"));
-    assert!(!append(&mut all, display("text/plain", "x")));
-    assert!(!append(&mut all, stream("\r2\n")));
-    assert_eq!(all.len(), 3);
-    assert_eq!(all[2], stream("\r2\n"));
-}
-
-#[test]
 fn colours_become_spans() {
     let html = output(&stream(
         "\u{1b}[1m\u{1b}[31merror\u{1b}[0m: <x>\u{1b}[38;5;9m!\u{1b}[K",

@@ -79,8 +79,8 @@ pub enum ToPage {
         cell: String,
         /// One element, or several.
         html: String,
-        /// Whether it takes the place of the cell's last element.
-        replace: bool,
+        /// Which of the cell's elements it is, from 0, or the first of them: it takes its place.
+        at: usize,
     },
     /// Where a cell went wrong.
     Marks {

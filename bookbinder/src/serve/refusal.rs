@@ -40,7 +40,7 @@ pub fn refusal(project: &Project, chapter: &str, asked: &FromPage) -> Option<[To
     let output = ToPage::Output {
         cell: cell.clone(),
         html: render::output(&error),
-        replace: false,
+        at: 0,
     };
     let done = Done {
         ok: false,

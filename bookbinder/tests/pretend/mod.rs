@@ -124,6 +124,7 @@ async fn execute(
                     data: BTreeMap::from([("image/svg+xml".to_owned(), PICTURE.to_owned())]),
                     metadata: serde_json::Map::new(),
                 },
+                display: None,
             }),
             "progress" => {
                 for step in 0..=20 {
@@ -132,6 +133,20 @@ async fn execute(
                         &format!("\rstep {step}/20  loss {:.3}\n", 2.3 / f64::from(step + 1)),
                     ));
                     tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+            "redraw" => {
+                for number in 0..3 {
+                    let data = format!("picture {number} of {rest}");
+                    say(Event::Output {
+                        id,
+                        output: Output::DisplayData {
+                            data: BTreeMap::from([("text/plain".to_owned(), data)]),
+                            metadata: serde_json::Map::new(),
+                        },
+                        display: Some(rest.to_owned()),
+                    });
+                    tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }
             "let" => {
@@ -164,6 +179,7 @@ fn stream(id: u64, text: &str) -> Event {
     Event::Output {
         id,
         output: Output::Stream { name, text },
+        display: None,
     }
 }
 
@@ -175,6 +191,7 @@ fn error(id: u64, ename: &str, text: &str) -> Event {
             evalue: text.to_owned(),
             traceback: vec![text.to_owned()],
         },
+        display: None,
     }
 }
 

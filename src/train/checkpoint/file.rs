@@ -1,8 +1,9 @@
 use std::path::Path;
+use std::sync::PoisonError;
 
 use candle_core::{Device, Tensor};
 
-use super::{Checkpoint, records};
+use super::{Checkpoint, HOOK, records};
 use crate::random::Generator;
 use crate::state::{self, StateDict};
 use crate::{Error, Result};
@@ -40,7 +41,11 @@ impl Checkpoint {
             }
         }
         all.extend("history.", &records::to_state(&self.history)?);
-        state::write(path.as_ref(), &all, FORMAT)
+        state::write(path.as_ref(), &all, FORMAT)?;
+        if let Some(hook) = &mut *HOOK.lock().unwrap_or_else(PoisonError::into_inner) {
+            hook(path.as_ref(), self.epoch);
+        }
+        Ok(())
     }
 
     /// Reads what [`save`](Self::save) wrote.

@@ -22,7 +22,7 @@ use crate::{Error, Result};
 /// | `epochs` | 1 | passes over the training set | at least 1 |
 /// | `schedule` | none | what sets the learning rate, and whether each step or each epoch | |
 /// | `checkpoint` | none | a file to be written after each epoch, to go on from | |
-/// | `on_progress` | nothing | is told where the run stands, after each step | |
+/// | `on_progress` | nothing | is told where the run stands, after each step | any number |
 ///
 /// # Example
 ///
@@ -49,7 +49,7 @@ pub struct TrainerBuilder {
     epochs: usize,
     schedule: Option<Scheduled>,
     checkpoint: Option<PathBuf>,
-    on_progress: Option<Callback>,
+    on_progress: Vec<Callback>,
 }
 
 impl TrainerBuilder {
@@ -66,7 +66,7 @@ impl TrainerBuilder {
             epochs: 1,
             schedule: None,
             checkpoint: None,
-            on_progress: None,
+            on_progress: Vec::new(),
         }
     }
 
@@ -124,9 +124,10 @@ impl TrainerBuilder {
         self
     }
 
-    /// Is told where the run stands: after each step, and after each epoch's evaluation.
+    /// Is told where the run stands: after each step, and after each epoch's evaluation. May be called
+    /// several times: then each is told, in this order.
     pub fn on_progress(mut self, callback: impl FnMut(&Progress) + Send + 'static) -> Self {
-        self.on_progress = Some(Box::new(callback));
+        self.on_progress.push(Box::new(callback));
         self
     }
 

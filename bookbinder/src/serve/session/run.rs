@@ -101,9 +101,13 @@ impl Session {
                 self.advance();
             }
             Event::Failed { why } => self.lose(&why),
-            Event::Output { id, output } => {
+            Event::Output {
+                id,
+                output,
+                display,
+            } => {
                 if let Some(shown) = self.running_shown(id) {
-                    let at = shown.add(output);
+                    let at = shown.add(output, display);
                     self.flush_at = Some(self.flush_at.map_or(at, |before| before.min(at)));
                 }
             }
@@ -231,11 +235,12 @@ impl Session {
         if let Some((_, cell)) = &self.running
             && let Some(shown) = self.shown.get_mut(cell)
         {
-            shown.add(Output::Error {
+            let error = Output::Error {
                 ename: "kernel".to_owned(),
                 evalue: why.to_owned(),
                 traceback: Vec::new(),
-            });
+            };
+            shown.add(error, None);
             let seconds = shown.seconds();
             self.finish(Done {
                 ok: false,

@@ -1,10 +1,12 @@
 //! What a cell's live outputs are, and which of them the pages have.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kernel_protocol::{Mark, Output};
 use tokio::time::Instant;
 
+use crate::outputs::Outputs;
 use crate::render;
 use crate::serve::message::{Done, ToPage};
 
@@ -16,13 +18,14 @@ const LONG: usize = 64 * 1024;
 
 /// The outputs of one run of a cell.
 pub struct Shown {
-    outputs: Vec<Output>,
+    outputs: Outputs,
     code: String,
     source: String,
     began: Instant,
-    /// How many outputs the pages have, and whether the last of those changed since.
+    /// How many outputs the pages have.
     sent: usize,
-    is_changed: bool,
+    /// Which of those changed since.
+    changed: BTreeSet<usize>,
     /// Where it went wrong.
     marks: Vec<Mark>,
     /// How it ended, once it has.
@@ -33,12 +36,12 @@ impl Shown {
     /// A cell that begins now.
     pub fn new(code: String, source: String) -> Self {
         Self {
-            outputs: Vec::new(),
+            outputs: Outputs::default(),
             code,
             source,
             began: Instant::now(),
             sent: 0,
-            is_changed: false,
+            changed: BTreeSet::new(),
             marks: Vec::new(),
             done: None,
         }
@@ -50,12 +53,12 @@ impl Shown {
     }
 
     /// Takes an output; says when the pages should have it.
-    pub fn add(&mut self, output: Output) -> Instant {
-        let joined = render::append(&mut self.outputs, output);
-        if joined && self.sent == self.outputs.len() {
-            self.is_changed = true;
+    pub fn add(&mut self, output: Output, display: Option<String>) -> Instant {
+        let at = self.outputs.add(output, display);
+        if at < self.sent {
+            self.changed.insert(at);
         }
-        let pause = match self.outputs.last() {
+        let pause = match self.outputs.all().get(at) {
             Some(Output::Stream { text, .. }) if text.len() > LONG => LONG_PAUSE,
             _ => PAUSE,
         };
@@ -64,20 +67,19 @@ impl Shown {
 
     /// What the pages do not have yet.
     pub fn news(&mut self, cell: &str) -> Vec<ToPage> {
-        let from = self.sent - usize::from(self.is_changed);
-        let messages = self
-            .outputs
-            .iter()
-            .enumerate()
-            .skip(from)
-            .map(|(index, output)| ToPage::Output {
-                cell: cell.to_owned(),
-                html: render::output(output),
-                replace: index < self.sent,
+        let all = self.outputs.all();
+        let changed = std::mem::take(&mut self.changed);
+        let new = changed.into_iter().chain(self.sent..all.len());
+        let messages = new
+            .filter_map(|at| {
+                Some(ToPage::Output {
+                    cell: cell.to_owned(),
+                    html: render::output(all.get(at)?),
+                    at,
+                })
             })
             .collect();
-        self.sent = self.outputs.len();
-        self.is_changed = false;
+        self.sent = all.len();
         messages
     }
 
@@ -110,8 +112,8 @@ impl Shown {
         if self.sent > 0 {
             messages.push(ToPage::Output {
                 cell: cell.to_owned(),
-                html: render::outputs(self.outputs.get(..self.sent).unwrap_or_default()),
-                replace: false,
+                html: render::outputs(self.outputs.all().get(..self.sent).unwrap_or_default()),
+                at: 0,
             });
         }
         if !self.marks.is_empty() {
