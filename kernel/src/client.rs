@@ -14,7 +14,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use crate::events::Events;
 use crate::handover::{self, LOCK, LOG, SOCKET, STALE, TAKEN, Wanted};
 use crate::template::{self, Folders};
-use crate::{memory, system, warm};
+use crate::{memory, system, tools, warm};
 
 /// How often a context that gets warm is looked for.
 const LOOK: Duration = Duration::from_millis(25);
@@ -126,6 +126,8 @@ fn start(folders: &Folders, project: &Path) -> Result<Child> {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log)
+        // Of evcxr alone: a copy gets the environment of who asks for it.
+        .env("PATH", tools::path(&folders.home)?)
         // What the allocator keeps, each copy may have to copy.
         .env("MIMALLOC_ARENA_EAGER_COMMIT", "0")
         .env("MIMALLOC_PURGE_DELAY", "0")

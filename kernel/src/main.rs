@@ -7,8 +7,8 @@
 //! On Linux the context is a copy of one that a process of its own keeps warm for all kernels (see `warm`); elsewhere
 //! each kernel warms up its own.
 
-#[cfg(target_os = "linux")]
 mod checkpoints;
+#[cfg(target_os = "linux")]
 mod client;
 mod context;
 mod control;
@@ -27,6 +27,7 @@ mod runtime;
 mod session;
 mod system;
 mod template;
+mod tools;
 #[cfg(target_os = "linux")]
 mod warm;
 mod wire;
@@ -88,6 +89,7 @@ type Asked = (u64, Request);
 #[cfg(not(target_os = "linux"))]
 fn alone(folders: &Folders, project: &Path) -> Result<()> {
     system::lead_group();
+    system::set_variable("PATH", Path::new(&tools::path(&folders.home)?));
     let (input, output) = system::take_standard_streams()?;
     let events = Events::new(output.try_clone()?);
     let made = (|| {

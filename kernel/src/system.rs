@@ -39,7 +39,6 @@ pub fn fork() -> io::Result<bool> {
 }
 
 /// Sets one variable of the environment. Only to be called before any other thread.
-#[cfg(target_os = "linux")]
 pub fn set_variable(name: &str, value: &Path) {
     // SAFETY: nothing else runs yet that could read the environment meanwhile.
     unsafe { std::env::set_var(name, value) };
