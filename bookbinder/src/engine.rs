@@ -3,6 +3,7 @@
 mod build;
 mod cell;
 
+use std::ffi::OsString;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -64,12 +65,8 @@ impl Engine {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null());
-        // What `cargo run` and `cargo test` set for this process would change the cells' builds.
-        for (name, _) in std::env::vars_os() {
-            let text = name.to_string_lossy();
-            if (text.starts_with("CARGO_") && text != "CARGO_HOME") || text == "RUSTFLAGS" {
-                command.env_remove(name);
-            }
+        for name in of_cargo() {
+            command.env_remove(name);
         }
         if let Some(seconds) = seconds {
             command.env(LINGERS, seconds.to_string());
@@ -120,6 +117,16 @@ impl Engine {
         // The reader ends the child itself when it is not gone in time.
         let _ = self.process.await;
     }
+}
+
+/// The variables that `cargo run` and `cargo test` set for this process, and that would change the builds of one that it
+/// starts.
+pub fn of_cargo() -> impl Iterator<Item = OsString> {
+    let names = std::env::vars_os().map(|(name, _)| name);
+    names.filter(|name| {
+        let text = name.to_string_lossy();
+        (text.starts_with("CARGO_") && text != "CARGO_HOME") || text == "RUSTFLAGS"
+    })
 }
 
 /// Closes the kernel's stdin when no more requests can come, and notes that it is to end.

@@ -92,7 +92,7 @@ impl Drop for Stage {
 }
 
 const BUILD: [&str; 2] = ["--offline", "build"];
-const CALL: &str = "rustc --crate-name ctx --json=diagnostic-rendered-ansi --emit=dep-info,link --out-dir target, \
+const CALL: &str = "rustc --crate-name ctx --emit=dep-info,link --out-dir target, \
                     package ctx, jobs ";
 
 fn begins(log: &[String], with: &[&str]) {

@@ -15,7 +15,11 @@ use kernel_protocol::{Event, Output, Request};
 fn said(limit: &str, code: &str) -> Vec<Event> {
     let project = Project::at(&common::workspace());
     engine::ensure_built(&project, &mut |_| {}).unwrap();
-    let mut kernel = Command::new(project.kernel_program())
+    let mut command = Command::new(project.kernel_program());
+    for name in engine::of_cargo() {
+        command.env_remove(name);
+    }
+    let mut kernel = command
         .arg(project.target().join("cells"))
         .args([&project.workspace, &project.root])
         .env("CANDLELIGHT_CELL_MEMORY", limit)

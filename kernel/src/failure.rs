@@ -81,6 +81,13 @@ pub fn refused(message: &str) -> Output {
     error("compile error", message, Vec::new())
 }
 
+/// Nothing can be compiled.
+pub fn no_space() -> Output {
+    let message =
+        "the disk is full, so the cell cannot be compiled; free some space and run it again";
+    error("no space", message, vec![kept(&[])])
+}
+
 /// The kernel itself cannot go on.
 pub fn kernel(message: &str) -> Output {
     error("kernel", message, lost(Vec::new()))

@@ -34,6 +34,9 @@ const BREAK_IN: &str = "let warm_up = String::new();\ndrop(warm_up);";
 /// expression it gives up on showing that as a picture: so let it learn before the first cell.
 const QUESTION_MARK: &str = "Ok::<(), String>(())?;";
 
+/// The system's words where a disk is full, passed on by compiler and linker.
+const FULL: &str = "No space left on device";
+
 /// evcxr's commands that change the manifest, upon which rust-analyzer reads all sources anew: in a copy of the warm
 /// context there is no thread for that.
 const MANIFEST: [&str; 3] = [":dep", ":opt", ":load_config"];
@@ -283,6 +286,9 @@ impl Session {
     }
 
     fn explain(&self, id: u64, error: Error, code: &str) -> Output {
+        if plain(error.clone()).to_string().contains(FULL) {
+            return failure::no_space();
+        }
         match error {
             Error::CompilationErrors(errors) => {
                 self.mark(id, marks::of_errors(&errors));

@@ -4,7 +4,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . tests/jupyter/venv.sh
-# With the flags that `cargo book` builds its own kernel with, so that evcxr is compiled once for both.
+# With the flags and the changed crate of rust-analyzer (Cargo.toml) that `cargo book` builds its own kernel with, so that
+# evcxr is compiled once for both.
 cargo build --locked --profile kernel --package stock-kernel \
   --config "build.rustflags=['--cfg=no_salsa_async_drops']"
 export JUPYTER_DATA_DIR="$home/data" JUPYTER_PATH="$home/data"

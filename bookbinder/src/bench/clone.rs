@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use super::cells;
 use super::page::Page;
+use crate::engine;
 use crate::project::Project;
 
 /// What takes longer is broken.
@@ -62,12 +63,8 @@ async fn in_folder(project: &Project, folder: &Path) -> Result<Start> {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .kill_on_drop(true);
-    // What `cargo run` sets for this process would have it built where this one was.
-    for (name, _) in std::env::vars_os() {
-        let text = name.to_string_lossy();
-        if text.starts_with("CARGO_") && text != "CARGO_HOME" {
-            command.env_remove(name);
-        }
+    for name in engine::of_cargo() {
+        command.env_remove(name);
     }
     let mut server = command.spawn().context("cargo cannot be started")?;
     let measured = timeout(PATIENCE, measure(project, &mut server, start)).await;

@@ -10,11 +10,12 @@ use anyhow::{Context, Result, bail};
 use crate::project::Project;
 
 /// What the program is made from, below the workspace.
-const SOURCES: [&str; 6] = [
+const SOURCES: [&str; 7] = [
     "Cargo.toml",
     "Cargo.lock",
     "kernel/Cargo.toml",
     "kernel/src",
+    "kernel/vendor",
     "protocol/Cargo.toml",
     "protocol/src",
 ];

@@ -110,13 +110,9 @@ fn rustc(arguments: &[OsString]) -> Result<ExitCode> {
     if let (true, Some(noted)) = (is_cell, noted)
         && let Some((key, note)) = noted.split_first_chunk()
     {
-        let mut arguments = arguments.to_vec();
-        // Messages about files are for cargo.
-        for argument in &mut arguments {
-            if let Some(text) = argument.to_str().filter(|text| text.starts_with("--json=")) {
-                *argument = text.replace(",artifacts", "").into();
-            }
-        }
+        // Colours and messages about files are for cargo, which does not pass them on.
+        let of_messages = |argument: &OsString| argument.to_string_lossy().starts_with("--json=");
+        let passed = |argument: &&OsString| !of_messages(argument);
         // Not the path for libraries, which is for procedural macros of build scripts' making: with it every
         // program that rustc starts looks through dozens of folders.
         let of_cargo = |name: &OsStr| {
@@ -126,7 +122,7 @@ fn rustc(arguments: &[OsString]) -> Result<ExitCode> {
         let call = Call {
             key: u64::from_le_bytes(*key),
             program: program.clone(),
-            arguments,
+            arguments: arguments.iter().filter(passed).cloned().collect(),
             variables: env::vars_os().filter(|(name, _)| of_cargo(name)).collect(),
         };
         call.write(Path::new(OsStr::from_bytes(note)))?;
