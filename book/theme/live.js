@@ -79,7 +79,7 @@
         if ('status' in message) {
             preparing = message.status;
             tell();
-            return bar.say(preparing);
+            return bar.say('');
         }
         if ('gone' in message) return gone(message.gone);
         if ('reload' in message) return location.reload();
@@ -194,7 +194,7 @@
         const running = cells.find(cell => cell.state === 'running');
         if (!socket || socket.readyState !== WebSocket.OPEN) bar.show('away', 'no engine');
         else if (running) bar.show('running', `running cell ${running.index + 1}`);
-        else if (preparing) bar.show('starting', 'starting');
+        else if (preparing) bar.show('starting', preparing);
         else bar.show('ready', 'ready');
     }
 

@@ -7,6 +7,7 @@ const liveStatus = (() => {
         element.id = 'live-status';
         const engine = document.createElement('span');
         engine.className = 'live-engine';
+        engine.setAttribute('role', 'status');
         const words = document.createElement('span');
         words.setAttribute('role', 'status');
         const button = document.createElement('button');

@@ -129,7 +129,7 @@ impl Measured {
         row("a cell of a new shape", &self.new, 0.6);
         row("Reset", &self.reset, 1.0);
         row("a new notebook's first plot", &self.notebook, 5.0);
-        println!("{:28} {:8.2}", "the same, nothing warm", self.cold);
+        println!("{:28} {:8.2}", "before the book is started", self.cold);
         if let [first, rest @ ..] = &self.memory[..] {
             println!("\nmemory, MB                                  at most");
             println!("{:28} {:8.0} {:13}", "one kernel", first / 1e6, 1200);

@@ -130,6 +130,7 @@ test('a panic keeps the variables; a loop is stopped while another page works', 
     await write(cell, 'loop { std::hint::black_box(0); }');
     await button(cell, 'Run').click();
     await state(cell, 'running');
+    await page.locator('.live-engine', { hasText: 'running cell 1' }).waitFor();
     const other = await open('data/mnist');
     const there = other.locator('.cell').first();
     await write(there, 'println!("{}", 6 * 7);');
@@ -145,6 +146,42 @@ test('a panic keeps the variables; a loop is stopped while another page works', 
     assert.match(await outputs(cell), /E0425/);
     await button(cell, 'Restore').click();
     await run(cell);
+    await page.locator('.live-engine', { hasText: 'ready' }).waitFor();
+    await page.close();
+});
+
+test('a picture is redrawn in its place, and another page that opens meanwhile has it too', async () => {
+    const page = await open('conv2d/stride');
+    const cell = page.locator('.cell').first();
+    await write(cell, `use candlelight::prelude::*;
+let mut live = LiveFigure::new();
+for end in 1..=12 {
+    live.show(&plot::bars(&format!("picture {end}"), "", "", &[("a", f64::from(end))])?);
+    println!("\\rafter {end}");
+    std::thread::sleep(std::time::Duration::from_millis(250));
+}`);
+    await button(cell, 'Run').click();
+    const shown = cell.locator('.cell-outputs');
+    const seen = new Set();
+    for (const least of [3, 6]) {
+        let number = 0;
+        while (number < least) {
+            await page.waitForTimeout(50);
+            number = Number(/after (\d+)/.exec(await shown.innerText())?.[1] ?? 0);
+        }
+        seen.add(await shown.locator('svg').textContent());
+        assert.equal(await shown.locator('> *').count(), 2, 'a picture and a line');
+    }
+    assert.equal(seen.size, 2, 'they change');
+    const other = await open('conv2d/stride');
+    const there = other.locator('.cell').first().locator('.cell-outputs');
+    await state(cell, 'idle');
+    for (const place of [shown, there]) {
+        await place.getByText('picture 12').waitFor();
+        await place.getByText('after 12').waitFor();
+        assert.equal(await place.locator('> *').count(), 2);
+    }
+    await other.close();
     await page.close();
 });
 
