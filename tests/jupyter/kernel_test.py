@@ -25,6 +25,25 @@ class CandlelightTests(jupyter_kernel_test.KernelTests):
     invalid_code_samples = ["f(1]", "}"]
     code_inspect_sample = "String"
 
+    def test_a_picture_is_redrawn(self):
+        self.flush_channels()
+        code = (
+            "use candlelight::prelude::*;\nlet mut live = LiveFigure::new();\n"
+            'for n in 1..=3 { live.show(&plot::bars("n", "", "", &[("n", f64::from(n))])?); }'
+        )
+        names = []
+        for _ in range(2):
+            _, messages = self.execute_helper(code=code, timeout=60)
+            shown = [m for m in messages if m["msg_type"].endswith("display_data")]
+            self.assertEqual(
+                [m["msg_type"] for m in shown], ["display_data", "update_display_data", "update_display_data"]
+            )
+            self.assertEqual(len({m["content"]["data"]["image/svg+xml"] for m in shown}), 3)
+            own = {m["content"]["transient"]["display_id"] for m in shown}
+            self.assertEqual(len(own), 1)
+            names.extend(own)
+        self.assertNotEqual(*names, "another run of the cell has a picture of its own")
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -9,11 +9,14 @@ with other vectors than the one that the outputs come from, sums are rounded dif
 trained goes its own way: there everything but the numbers is compared.
 """
 
+import multiprocessing
 import os
 import platform
 import re
+import shutil
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import nbclient
@@ -24,6 +27,8 @@ ROOT = Path(__file__).resolve().parents[2]
 KERNEL = os.environ.get("JUPYTER_KERNEL", "rust")
 # The first cell builds candle, which takes minutes.
 TIMEOUT = 1500
+# Notebooks at a time: a kernel mostly has one thread at work.
+WORKERS = 2
 # A number, one space and its unit; a narrow one has more white space before it.
 MEASURED = re.compile(r"\s*\b\d+(\.\d+)? (ns|µs|ms|s|GFLOP/s|GB/s|times)\b")
 
@@ -115,6 +120,38 @@ def check_gradients():
         raise AssertionError(f"gradients across cells: expected 3 2, printed {printed!r}")
 
 
+def check(path):
+    """What differs from the stored outputs, a line each, and how long it took."""
+    start = time.monotonic()
+    stored = nbformat.read(path, as_version=nbformat.NO_CONVERT)
+    nbformat.validate(stored)
+    live = nbformat.read(path, as_version=nbformat.NO_CONVERT)
+    try:
+        run(live)
+        problems = list(differences(stored, live))
+    except nbclient.exceptions.CellExecutionError as error:
+        problems = [str(error)]
+    return path, problems, time.monotonic() - start
+
+
+def take(folders):
+    """Gives a worker a folder of its own for stock evcxr, which can be used by one kernel at a time."""
+    if folders is not None:
+        os.environ["EVCXR_TMPDIR"] = folders.get()
+
+
+def folders_of(built, count):
+    """Copies of the folder in which evcxr has built candle."""
+    folders = multiprocessing.Queue()
+    folders.put(built)
+    for number in range(1, count):
+        copy = f"{built}-{number}"
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(built, copy, symlinks=True)
+        folders.put(copy)
+    return folders
+
+
 def main(names):
     failed = 0
     start = time.monotonic()
@@ -123,20 +160,15 @@ def main(names):
     paths = [Path(name) for name in names] or sorted((ROOT / "notebooks").glob("*.ipynb"))
     if not paths:
         sys.exit("no notebooks: run `cargo book weave`")
-    for path in paths:
-        start = time.monotonic()
-        stored = nbformat.read(path, as_version=nbformat.NO_CONVERT)
-        nbformat.validate(stored)
-        live = nbformat.read(path, as_version=nbformat.NO_CONVERT)
-        try:
-            run(live)
-            problems = list(differences(stored, live))
-        except nbclient.exceptions.CellExecutionError as error:
-            problems = [str(error)]
-        print(f"{path.name}: {'failed' if problems else 'as stored'}, {time.monotonic() - start:.0f} s", flush=True)
-        for problem in problems:
-            print(f"  {problem}")
-        failed += bool(problems)
+    workers = min(WORKERS, len(paths))
+    built = os.environ.get("EVCXR_TMPDIR")
+    folders = folders_of(built, workers) if built else None
+    with ProcessPoolExecutor(workers, initializer=take, initargs=(folders,)) as pool:
+        for path, problems, seconds in pool.map(check, paths):
+            print(f"{path.name}: {'failed' if problems else 'as stored'}, {seconds:.0f} s", flush=True)
+            for problem in problems:
+                print(f"  {problem}")
+            failed += bool(problems)
     print(f"{len(paths) - failed} passed, {failed} failed")
     sys.exit(failed > 0)
 
