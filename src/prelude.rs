@@ -14,7 +14,7 @@ pub use crate::{compose, sequential};
 // What the data sets' names stand for: evcxr writes the types out when a cell keeps one.
 #[doc(no_inline)]
 pub use crate::data::{Digits, Fashion, Kuzushiji, MnistLike};
-pub use crate::loss::CrossEntropyLoss;
+pub use crate::loss::{CrossEntropyLoss, Reduction};
 pub use crate::nn::{
     Conv2d, Flatten, LargeNet, Layer, Linear, MaxPool2d, Net, Network, PaddingMode, Relu,
     Sequential, relu, var_builder, var_builder_from,

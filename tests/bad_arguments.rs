@@ -71,6 +71,15 @@ fn conv2d_refuses_inputs() {
             "Conv2d: input has shape [28, 28], expected (N, 3, H, W) or (3, H, W); in_channels=3 must be the input's channels",
         ),
         (
+            vec![28, 28, 3],
+            "Conv2d: input has shape [28, 28, 3], expected (N, 3, H, W) or (3, H, W); the channels come first: permute((2, 0, 1))",
+        ),
+        (
+            vec![2, 28, 28, 3],
+            "Conv2d: input has shape [2, 28, 28, 3], expected (N, 3, H, W) or (3, H, W); \
+             the channels come before rows and columns: permute((0, 3, 1, 2))",
+        ),
+        (
             vec![2, 3, 4, 9],
             "Conv2d: the kernel spans (5, 5) (kernel_size=(5, 5), dilation=(1, 1)) but the padded input is only (4, 9); \
              use a smaller kernel_size or dilation, more padding, or a larger image",
@@ -196,7 +205,25 @@ fn linear_refuses() {
     assert!(Linear::builder(usize::MAX, 2).build(vb()).is_err());
     let fc = Linear::builder(4, 2).build(vb()).unwrap();
     assert!(fc.forward(&zeros(&[])).is_err());
-    assert!(fc.forward(&zeros(&[3, 5])).is_err());
+    let message = |shape: &[usize]| fc.forward(&zeros(shape)).unwrap_err().to_string();
+    for (shape, cure) in [
+        (
+            &[3, 5][..],
+            "set in_features=5, or change what comes before",
+        ),
+        (&[8, 1, 2, 2], "flatten it before, with flatten_from(1)"),
+        (&[1, 2, 2], "flatten it before, with flatten_from(0)"),
+        (
+            &[8, 3, 2, 2],
+            "flatten it before, with flatten_from(1), and set in_features=12",
+        ),
+    ] {
+        assert!(
+            message(shape).ends_with(&format!("; {cure}")),
+            "{}",
+            message(shape)
+        );
+    }
     assert_eq!(fc.forward(&zeros(&[0, 4])).unwrap().dims(), [0, 2]);
 }
 

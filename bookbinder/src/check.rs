@@ -2,6 +2,7 @@
 
 mod compile;
 mod links;
+mod pictures;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -52,6 +53,7 @@ pub fn check(project: &Project) -> Result<Vec<Finding>> {
             });
         }
         findings.extend(staleness(project, chapter, &source));
+        findings.extend(pictures::check(chapter, &source));
     }
     findings.extend(links::check(project, &chapters)?);
     findings.extend(

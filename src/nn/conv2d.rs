@@ -120,12 +120,22 @@ impl Conv2d {
             [c, h, w] if self.takes(c, h, w) => ((1, c, h, w), false),
             _ => {
                 let c = self.options.in_channels;
+                let cure = match *dims {
+                    [_, _] if c == 1 => "add the channel with unsqueeze(0)".into(),
+                    [_, _, last] if last == c => {
+                        "the channels come first: permute((2, 0, 1))".into()
+                    }
+                    [_, _, _, last] if last == c => {
+                        "the channels come before rows and columns: permute((0, 3, 1, 2))".into()
+                    }
+                    _ => format!("in_channels={c} must be the input's channels"),
+                };
                 return Err(Error::WrongShape {
                     layer: LAYER,
                     what: "input",
                     got: dims.to_vec(),
                     expected: format!("(N, {c}, H, W) or ({c}, H, W)"),
-                    cure: format!("in_channels={c} must be the input's channels"),
+                    cure,
                 });
             }
         };

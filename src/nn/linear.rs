@@ -155,9 +155,17 @@ impl Linear {
     pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let dims = input.dims();
         if dims.last() != Some(&self.in_features) {
-            let cure = match dims.last() {
-                Some(&last) => format!("set in_features={last}, or change what comes before"),
-                None => "give it at least one axis".to_string(),
+            let cure = match *dims {
+                [] => "give it at least one axis".to_string(),
+                // A map that nobody has flattened.
+                [.., c, h, w] if c.saturating_mul(h).saturating_mul(w) == self.in_features => {
+                    format!("flatten it before, with flatten_from({})", dims.len() - 3)
+                }
+                [_, c, h, w] => {
+                    let flat = c.saturating_mul(h).saturating_mul(w);
+                    format!("flatten it before, with flatten_from(1), and set in_features={flat}")
+                }
+                [.., last] => format!("set in_features={last}, or change what comes before"),
             };
             return Err(Error::WrongShape {
                 layer: LAYER,
