@@ -207,3 +207,28 @@ fn linear_agrees_with_finite_differences() {
     check("linear", &apart(&[2, 2, 5], 1), |x| fc.forward(x));
     check("relu", &apart(&[3, 5], 1), relu);
 }
+
+#[test]
+fn a_window_in_the_padding_alone_passes_no_gradient_on() {
+    let builder = MaxPool2d::builder(2).padding(1).dilation(4);
+    let pool = builder.build().unwrap();
+    let image = Var::ones((1, 1, 3, 3), DType::F32, &Device::Cpu).unwrap();
+    let (largest, indices) = pool.forward_with_indices(&image).unwrap();
+    assert_eq!(
+        largest
+            .to_dtype(DType::F64)
+            .unwrap()
+            .max_all()
+            .unwrap()
+            .to_scalar::<f64>()
+            .unwrap(),
+        f64::NEG_INFINITY
+    );
+    assert_eq!(
+        indices.flatten_all().unwrap().to_vec1::<i64>().unwrap(),
+        [-1]
+    );
+    let gradients = largest.sum_all().unwrap().backward().unwrap();
+    let found = gradients.get(&image).unwrap().sum_all().unwrap();
+    assert_eq!(found.to_scalar::<f32>().unwrap(), 0.0);
+}

@@ -5,7 +5,7 @@ use std::fmt;
 use candle_core::{Module, Tensor};
 
 use crate::error::invalid;
-use crate::ops::max_pool2d::{Geometry, max_pool2d};
+use crate::ops::max_pool2d::{Geometry, NO_PIXEL, max_pool2d};
 use crate::size::{Size2, output_length, span};
 use crate::{Error, Result};
 
@@ -40,7 +40,8 @@ const LAYER: &str = "MaxPool2d";
 ///
 /// # Differences from PyTorch
 ///
-/// `return_indices` is a method, [`forward_with_indices`](Self::forward_with_indices). Images of
+/// `return_indices` is a method, [`forward_with_indices`](Self::forward_with_indices). `padding` may be half of
+/// what the dilated kernel spans, in PyTorch half of `kernel_size`. Images of
 /// integers are refused. What PyTorch refuses only in `forward`, such as `stride=0`, is refused when
 /// built. On another
 /// device than the CPU the input goes to the CPU and the output comes back.
@@ -195,7 +196,8 @@ impl MaxPool2d {
     }
 
     /// As [`forward`](Self::forward), and where each maximum was: row · W + column of the input, in
-    /// an i64 tensor of the output's shape. Equivalent of `return_indices=True`.
+    /// an i64 tensor of the output's shape; −1 where a dilated window lies in the padding alone, whose
+    /// maximum is −∞. Equivalent of `return_indices=True`.
     ///
     /// # Errors
     ///
@@ -216,7 +218,11 @@ impl MaxPool2d {
     /// ```
     pub fn forward_with_indices(&self, input: &Tensor) -> Result<(Tensor, Tensor)> {
         let (output, indices) = self.pooled(input)?;
-        let indices = indices.iter().map(|&index| i64::from(index)).collect();
+        let place = |&index: &u32| match index {
+            NO_PIXEL => -1,
+            index => i64::from(index),
+        };
+        let indices = indices.iter().map(place).collect();
         let indices = Tensor::from_vec(indices, output.shape(), input.device())?;
         Ok((output, indices))
     }

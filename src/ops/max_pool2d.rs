@@ -13,6 +13,9 @@ use crate::size::Size2;
 
 const NAME: &str = "max_pool2d";
 
+/// The index of a window that lies in the padding alone, as a dilated one may.
+pub(crate) const NO_PIXEL: u32 = u32::MAX;
+
 /// How many inputs a thread takes at least: below, waking it takes longer than the work.
 const PIXELS_A_TASK: usize = 1 << 18;
 
@@ -164,8 +167,8 @@ fn any_plane<T: Element>(geometry: &Geometry, plane: &[T], values: &mut [T], ind
             let columns = taps(x * stride.w, padding.w, kernel.w, dilation.w, input.w);
             let mut best = T::NEG_INFINITY;
             // As in PyTorch, a window of −∞ alone points to its first pixel.
-            let mut place =
-                rows.clone().next().unwrap_or(0) * input.w + columns.clone().next().unwrap_or(0);
+            let first = rows.clone().next().zip(columns.clone().next());
+            let mut place = first.map_or(NO_PIXEL as usize, |(row, column)| row * input.w + column);
             for row in rows.clone() {
                 for column in columns.clone() {
                     let at = row * input.w + column;
@@ -212,7 +215,9 @@ fn backward<T: Element>(
             .with_min_len(PIXELS_A_TASK.div_ceil(in_pixels))
             .for_each(|((values, grad), indices)| {
                 for (&index, &grad) in indices.iter().zip(grad) {
-                    values[index as usize] += grad;
+                    if index != NO_PIXEL {
+                        values[index as usize] += grad;
+                    }
                 }
             });
         Ok(())
