@@ -1,6 +1,6 @@
 """Run every notebook under the stock evcxr kernel, or the one that JUPYTER_KERNEL names, and compare what it prints with what is stored.
 
-Usage: run_notebooks.py [NOTEBOOK ...]    (default: all of notebooks/)
+Usage: run_notebooks.py [NOTEBOOK ...]    (default: all of notebooks/; `.ipynb` may be left out)
 
 A notebook passes when it is valid nbformat 4.5, no cell fails, and each cell's text and kinds of
 output are those that the notebook stores: the book, the page and Jupyter then agree. Times, speeds and
@@ -157,7 +157,7 @@ def main(names):
     start = time.monotonic()
     check_gradients()
     print(f"gradients across cells: right, {time.monotonic() - start:.0f} s", flush=True)
-    paths = [Path(name) for name in names] or sorted((ROOT / "notebooks").glob("*.ipynb"))
+    paths = [Path(name).with_suffix(".ipynb") for name in names] or sorted((ROOT / "notebooks").glob("*.ipynb"))
     if not paths:
         sys.exit("no notebooks: run `cargo book weave`")
     workers = min(WORKERS, len(paths))
