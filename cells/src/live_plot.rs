@@ -48,7 +48,7 @@ pub fn live_plot() -> impl FnMut(&Progress) + Send + 'static {
 }
 
 fn note(history: &mut History, progress: &Progress) {
-    let step = (progress.epoch - 1) * progress.steps + progress.step;
+    let step = progress.epoch.saturating_sub(1) * progress.steps + progress.step;
     // The end of an epoch is told once more, evaluated.
     if history.steps.last().is_none_or(|last| last.step < step) {
         history.steps.push(StepRecord {

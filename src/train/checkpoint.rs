@@ -116,6 +116,7 @@ impl Checkpoint {
 
     /// Sets what is told of each checkpoint that this process writes from now on: its file, as named, and
     /// how many epochs are done. It takes the place of the one before, as with [`std::panic::set_hook`].
+    /// The hook itself must neither save a checkpoint nor set a hook: it would wait for itself.
     ///
     /// # Example
     ///
