@@ -9,9 +9,10 @@ use std::io::{BufRead, BufReader, Lines, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use bookbinder::engine;
+use bookbinder::engine::{self, Engine};
 use bookbinder::project::Project;
 use kernel_protocol::{Event, Output, Request};
+use tokio::runtime::Runtime;
 
 /// A disk for the kernel's folder alone, of a few megabytes more than what cells depend on.
 const MOUNTED: &str = r#"set -e
@@ -59,6 +60,15 @@ impl Drop for Kernel {
     }
 }
 
+/// What cells depend on, made by a kernel's first start.
+fn build_template(project: &Project) {
+    Runtime::new().unwrap().block_on(async {
+        let (engine, mut events) = Engine::start(project).unwrap();
+        engine::ready(&mut events, &mut |_| {}).await.unwrap();
+        engine.shutdown().await;
+    });
+}
+
 #[test]
 fn a_full_disk_is_told_and_loses_nothing() {
     let probe = Command::new("unshare").args(["-Urm", "true"]).status();
@@ -68,11 +78,11 @@ fn a_full_disk_is_told_and_loses_nothing() {
     }
     let project = Project::at(&common::workspace());
     engine::ensure_built(&project, &mut |_| {}).unwrap();
+    build_template(&project);
     let folder = std::env::temp_dir().join(format!("candlelight-disk-{}", std::process::id()));
     let (disk, free) = (folder.join("disk"), folder.join("free"));
     fs::create_dir_all(&disk).unwrap();
     let cells = project.target().join("cells");
-    assert!(cells.join("template/target").is_dir(), "no kernel has run");
     let mut command = Command::new("unshare");
     for name in engine::of_cargo() {
         command.env_remove(name);
