@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`lines()`] | curves over a number: a loss by step |
 //! | [`bars()`], [`histogram()`] | a value for each name, a distribution |
+//! | [`paths()`] | a loss of two parameters as a map, and optimizers' paths on it |
 //! | [`roofline()`] | how fast work runs, beside what the machine's arithmetic and memory allow |
 //! | [`images()`] | pictures side by side, each with a caption |
 //! | [`heat_map()`] | a matrix, with its values where they fit |
@@ -25,6 +26,7 @@ mod images;
 mod lines;
 mod mistakes;
 mod names;
+mod paths;
 mod roofline;
 mod svg;
 
@@ -37,4 +39,5 @@ pub use history::{history, history_of};
 pub use images::{ImageTile, images};
 pub use lines::lines;
 pub use mistakes::mistakes;
+pub use paths::paths;
 pub use roofline::roofline;

@@ -79,6 +79,37 @@ impl Canvas {
         );
     }
 
+    /// A line through points, 2 pixels wide.
+    pub fn polyline(&mut self, points: &[(f64, f64)], color: &str) {
+        let _ = write!(
+            self.body,
+            r#"<polyline fill="none" stroke="{color}" stroke-width="2" stroke-linejoin="round" points=""#
+        );
+        for (x, y) in points {
+            let _ = write!(self.body, "{x:.1},{y:.1} ");
+        }
+        self.body.push_str("\"/>\n");
+    }
+
+    pub fn circle(&mut self, (x, y): (f64, f64), radius: f64, fill: &str, line: &str) {
+        let _ = writeln!(
+            self.body,
+            r#"<circle cx="{x:.1}" cy="{y:.1}" r="{radius}" fill="{fill}" stroke="{line}" stroke-width="2"/>"#
+        );
+    }
+
+    /// What is drawn until [`close_clip`](Self::close_clip) counts from this corner and is cut off at the edges.
+    pub fn open_clip(&mut self, x: f64, y: f64, width: f64, height: f64) {
+        let _ = writeln!(
+            self.body,
+            r#"<svg x="{x:.1}" y="{y:.1}" width="{width:.1}" height="{height:.1}" overflow="hidden">"#
+        );
+    }
+
+    pub fn close_clip(&mut self) {
+        self.body.push_str("</svg>\n");
+    }
+
     /// Pixels of red, green and blue, `columns` to a row, as one picture with hard edges.
     pub fn pixels(
         &mut self,
