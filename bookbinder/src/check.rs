@@ -11,7 +11,7 @@ use anyhow::Result;
 
 use crate::cells;
 use crate::project::{Chapter, Project};
-use crate::{notebook, parameters};
+use crate::{expand, notebook};
 
 /// Something wrong with a chapter.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,7 +72,7 @@ pub fn check(project: &Project) -> Result<Vec<Finding>> {
 fn staleness(project: &Project, chapter: &Chapter, source: &str) -> Option<Finding> {
     let weave = |what: &str| format!("{what}; run `cargo book weave {}`", chapter.name);
     let message = match (
-        parameters::expand(project, source),
+        expand::expand(project, source),
         notebook::read(&chapter.notebook),
     ) {
         (Ok(source), Ok(Some(executed))) if executed.source == cells::hash(&source) => return None,

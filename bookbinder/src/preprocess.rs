@@ -9,7 +9,7 @@ use mdbook_preprocessor::{Preprocessor, PreprocessorContext};
 use crate::cells::{self, Cell, Segment};
 use crate::notebook::{self, Executed};
 use crate::project::{Chapter, Project, notebook_name};
-use crate::{parameters, render};
+use crate::{expand, explorers, render};
 
 /// The preprocessor `bookbinder` of book.toml.
 #[derive(Debug, Clone, Copy, Default)]
@@ -79,7 +79,9 @@ pub fn run() -> Result<()> {
 /// Where the chapter cannot be cut into cells, or its notebook cannot be read.
 pub fn html(project: &Project, chapter: &Chapter, source: &str) -> Result<String> {
     let executed = notebook::read(&chapter.notebook)?.unwrap_or_default();
-    let source = parameters::expand(project, source)
+    let source =
+        expand::expand(project, source).map_err(|error| anyhow!("{}: {error:#}", chapter.name))?;
+    let source = explorers::expand(project, &source)
         .map_err(|error| anyhow!("{}: {error:#}", chapter.name))?;
     let source = notebook::relink_for_page(project, chapter, &source);
     let segments = cells::parse(&source).map_err(|error| anyhow!("{}: {error}", chapter.name))?;

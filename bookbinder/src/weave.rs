@@ -12,7 +12,7 @@ use kernel_protocol::Output;
 
 use crate::cells::{self, Cell, Segment};
 use crate::project::{Chapter, Project};
-use crate::{notebook, parameters};
+use crate::{expand, notebook};
 
 pub use kernel::Kernel;
 
@@ -97,7 +97,7 @@ fn one(
 ) -> Result<Woven> {
     let written = chapter.read()?;
     let cells = cells_of(&chapter.name, &written)?;
-    let source = parameters::expand(project, &written).context(chapter.name.clone())?;
+    let source = expand::expand(project, &written).context(chapter.name.clone())?;
     // A notebook that cannot be read is written anew.
     let stored = notebook::read(&chapter.notebook).ok().flatten();
     if let (false, Some(stored)) = (all, stored) {
