@@ -167,8 +167,9 @@ impl Conv2dView {
     ///
     /// # Errors
     ///
-    /// Where memory is out.
+    /// Where there is no such output.
     pub fn window(&self, filter: usize, y: usize, x: usize) -> Result<Vec<f32>, String> {
+        self.output.i((filter, y, x)).map_err(told)?;
         let words = &self.words;
         let (padded, weight) = (self.padded()?, self.weight()?);
         let (shape, values, weights) = (padded.shape(), padded.values(), weight.values());

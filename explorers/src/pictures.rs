@@ -5,13 +5,16 @@ use candlelight::random::Generator;
 
 use crate::maps::told;
 
-/// Ten test images of MNIST, one of each digit, 28 × 28 bytes each; `explorers/pack` writes it.
+/// Ten test images of MNIST, one of each digit, 28 × 28 bytes each; `examples/digits.rs` writes it.
 const DIGITS: &[u8] = include_bytes!("../data/digits.bin");
 const SIDE: usize = 28;
 
 /// An input of `channels` maps: `numbers` (whole, 0 to 9), `ramp`, `impulse`, or `digit` (MNIST's, 0 to 1, the
 /// `digit`th and those after it).
 pub fn input(kind: &str, channels: usize, size: usize, digit: usize) -> Result<Tensor, String> {
+    if digit > 9 {
+        return Err(format!("digit={digit} must be at most 9"));
+    }
     let count = channels * size * size;
     let values: Vec<f32> = match kind {
         "numbers" => {

@@ -122,6 +122,8 @@ fn errors_are_the_layers_own() {
             .contains("padding=(2, 2) must be at most (1, 1)")
     );
     assert!(told("colour=red").contains("colour=red"));
+    assert!(told("input=digit digit=10").contains("digit=10"));
+    assert!(conv2d("").unwrap().window(0, 4, 0).is_err());
 }
 
 #[test]

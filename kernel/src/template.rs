@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-/// What computes is optimised whatever the cell's own level: cells' hot loops are theirs. All else at 1 builds in half
-/// the time. The list is that of the workspace's `profile.dev`.
+/// What computes is optimised whatever the cell's own level: cells' hot loops are theirs. All else is built
+/// at 1, for the reader waits for it. The list is that of the workspace's `profile.dev`.
 const CARGO_CONFIG: &str = r#"# Written by the kernel: what cells compute with optimised, the cells themselves compiled fast.
 [profile.dev.package."*"]
 opt-level = 1
