@@ -1,10 +1,10 @@
 //! Optimizers on a loss of two parameters.
 
-use candlelight::candle_core::{DType, Device, Result as CandleResult, Tensor, Var};
-use candlelight::optim::{Adagrad, Adam, AdamW, Optimizer, RmsProp, Sgd};
+use candlelight::candle_core::{Device, Result as CandleResult, Tensor, Var};
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::maps::told;
+use crate::optimizer::build;
 use crate::options::Options;
 
 /// Where an optimizer went, and what it was called with.
@@ -106,7 +106,7 @@ pub fn descend(options: &str, x: f64, y: f64) -> Result<Path, String> {
     let steps: usize = options.or("steps", 60)?;
     let place = Tensor::new(&[x, y], &Device::Cpu).and_then(|place| Var::from_tensor(&place));
     let place = place.map_err(told)?;
-    let (mut optimizer, call) = build(&mut options, &place)?;
+    let (mut optimizer, call) = build(&mut options, vec![place.clone()], 0.1)?;
     options.end()?;
     let (mut points, mut losses) = (Vec::new(), Vec::new());
     for step in 0..=steps {
@@ -133,126 +133,4 @@ pub fn descend(options: &str, x: f64, y: f64) -> Result<Path, String> {
         rust: call.rust(),
         python: call.python(),
     })
-}
-
-/// How the reader writes it.
-struct Call {
-    name: &'static str,
-    lr: f64,
-    /// Parameters that are not at their default.
-    set: Vec<(&'static str, String)>,
-}
-
-impl Call {
-    fn rust(&self) -> String {
-        let lr = number(self.lr);
-        let mut text = match self.name {
-            "Sgd" => format!("let mut sgd = Sgd::builder(net.parameters(), {lr})"),
-            name => format!("let mut optimizer = {name}::builder(net.parameters()).lr({lr})"),
-        };
-        for (name, value) in &self.set {
-            text.push_str(&format!(".{name}({value})"));
-        }
-        text + ".build()?;"
-    }
-
-    fn python(&self) -> String {
-        let name = match self.name {
-            "Sgd" => "SGD",
-            "RmsProp" => "RMSprop",
-            name => name,
-        };
-        let mut text = format!(
-            "optimizer = optim.{name}(net.parameters(), lr={}",
-            number(self.lr)
-        );
-        for (name, value) in &self.set {
-            let value = if value == "true" { "True" } else { value };
-            text.push_str(&format!(", {name}={value}"));
-        }
-        text + ")"
-    }
-}
-
-fn number(value: f64) -> String {
-    match value.fract() == 0.0 {
-        true => format!("{value:.1}"),
-        false => value.to_string(),
-    }
-}
-
-fn build(options: &mut Options, place: &Var) -> Result<(Box<dyn Optimizer>, Call), String> {
-    debug_assert_eq!(place.dtype(), DType::F64);
-    let parameters = vec![place.clone()];
-    let optimizer = options.text("optimizer", "sgd");
-    let lr = options.or("lr", 0.1)?;
-    let mut set = Vec::new();
-    let mut take = |options: &mut Options, name: &'static str, default: f64| {
-        let value = options.or(name, default)?;
-        if value != default {
-            set.push((name, number(value)));
-        }
-        Ok::<f64, String>(value)
-    };
-    let (name, built): (_, candlelight::Result<Box<dyn Optimizer>>) = match optimizer {
-        "sgd" => {
-            let momentum = take(options, "momentum", 0.0)?;
-            let dampening = take(options, "dampening", 0.0)?;
-            let weight_decay = take(options, "weight_decay", 0.0)?;
-            let nesterov = options.or("nesterov", false)?;
-            if nesterov {
-                set.push(("nesterov", "true".into()));
-            }
-            let builder = Sgd::builder(parameters, lr)
-                .momentum(momentum)
-                .dampening(dampening)
-                .weight_decay(weight_decay)
-                .nesterov(nesterov);
-            ("Sgd", builder.build().map(|sgd| Box::new(sgd) as _))
-        }
-        "adam" | "adamw" => {
-            let betas = (options.or("beta1", 0.9)?, options.or("beta2", 0.999)?);
-            if betas != (0.9, 0.999) {
-                set.push((
-                    "betas",
-                    format!("({}, {})", number(betas.0), number(betas.1)),
-                ));
-            }
-            let default = if optimizer == "adam" { 0.0 } else { 0.01 };
-            let weight_decay = options.or("weight_decay", default)?;
-            if weight_decay != default {
-                set.push(("weight_decay", number(weight_decay)));
-            }
-            if optimizer == "adam" {
-                let builder = Adam::builder(parameters).lr(lr).betas(betas);
-                let adam = builder.weight_decay(weight_decay).build();
-                ("Adam", adam.map(|adam| Box::new(adam) as _))
-            } else {
-                let builder = AdamW::builder(parameters).lr(lr).betas(betas);
-                let adam_w = builder.weight_decay(weight_decay).build();
-                ("AdamW", adam_w.map(|adam_w| Box::new(adam_w) as _))
-            }
-        }
-        "rmsprop" => {
-            let alpha = take(options, "alpha", 0.99)?;
-            let momentum = take(options, "momentum", 0.0)?;
-            let builder = RmsProp::builder(parameters).lr(lr).alpha(alpha);
-            let built = builder.momentum(momentum).build();
-            ("RmsProp", built.map(|rms_prop| Box::new(rms_prop) as _))
-        }
-        "adagrad" => {
-            let lr_decay = take(options, "lr_decay", 0.0)?;
-            let built = Adagrad::builder(parameters)
-                .lr(lr)
-                .lr_decay(lr_decay)
-                .build();
-            ("Adagrad", built.map(|adagrad| Box::new(adagrad) as _))
-        }
-        other => {
-            return Err(format!(
-                "optimizer={other} is not known; choose sgd, adam, adamw, rmsprop or adagrad"
-            ));
-        }
-    };
-    Ok((built.map_err(told)?, Call { name, lr, set }))
 }

@@ -7,17 +7,24 @@
 mod conv2d;
 mod cross_entropy;
 mod descent;
+mod digit;
+mod drawing;
 mod maps;
 mod max_pool2d;
+mod optimizer;
 mod options;
 mod pictures;
+mod training;
 mod window;
 
 pub use conv2d::{Conv2dView, conv2d};
 pub use cross_entropy::{CrossEntropyView, cross_entropy};
 pub use descent::{Path, descend, surface};
+pub use digit::{DigitView, digit};
 pub use maps::Maps;
 pub use max_pool2d::{MaxPool2dView, max_pool2d};
+pub use pictures::test_digit;
+pub use training::{Training, training};
 
 use wasm_bindgen::prelude::wasm_bindgen;
 

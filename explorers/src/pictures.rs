@@ -2,12 +2,25 @@
 
 use candlelight::candle_core::{Device, Tensor};
 use candlelight::random::Generator;
+use wasm_bindgen::prelude::wasm_bindgen;
 
+use crate::drawing::SIDE;
 use crate::maps::told;
 
 /// Ten test images of MNIST, one of each digit, 28 × 28 bytes each; `examples/digits.rs` writes it.
 const DIGITS: &[u8] = include_bytes!("../data/digits.bin");
-const SIDE: usize = 28;
+
+/// The first test image of a digit: 28 × 28 grays, row after row.
+///
+/// # Errors
+///
+/// Where `digit` is none.
+#[wasm_bindgen]
+pub fn test_digit(digit: usize) -> Result<Vec<u8>, String> {
+    let image = DIGITS.chunks(SIDE * SIDE).nth(digit);
+    let image = image.ok_or_else(|| format!("digit={digit} must be at most 9"))?;
+    Ok(image.to_vec())
+}
 
 /// An input of `channels` maps: `numbers` (whole, 0 to 9), `ramp`, `impulse`, or `digit` (MNIST's, 0 to 1, the
 /// `digit`th and those after it).

@@ -128,6 +128,7 @@ fn start(folders: &Folders, project: &Path) -> Result<Child> {
         .stderr(log)
         // Of evcxr alone: a copy gets the environment of who asks for it.
         .env("PATH", tools::path(&folders.home)?)
+        .envs(tools::cargo_home(&folders.home))
         // What the allocator keeps, each copy may have to copy.
         .env("MIMALLOC_ARENA_EAGER_COMMIT", "0")
         .env("MIMALLOC_PURGE_DELAY", "0")

@@ -90,10 +90,8 @@ pub fn build(folders: &Folders, report: &mut dyn FnMut(&str)) -> Result<()> {
     forget_other_workspace(folders)?;
     // evcxr asks cargo, offline, for the dependencies on all platforms; a build has brought this one's.
     cargo(folders, &["fetch"], report)?;
-    // What evcxr runs: `build` for a cell, `check` for the message where it cannot infer a type.
-    let host = host()?;
-    cargo(folders, &["build", "--target", &host], report)?;
-    cargo(folders, &["check", "--target", &host], report)
+    // What evcxr runs for a cell.
+    cargo(folders, &["build", "--target", &host()?], report)
 }
 
 /// The very manifest that evcxr writes: cargo takes what it finds built for the same profile only.
@@ -197,7 +195,7 @@ fn cargo(folders: &Folders, arguments: &[&str], report: &mut dyn FnMut(&str)) ->
     if let Some(stderr) = cargo.stderr.take() {
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
             let mut words = line.split_whitespace();
-            if let (Some("Compiling" | "Checking"), Some(name)) = (words.next(), words.next()) {
+            if let (Some("Compiling"), Some(name)) = (words.next(), words.next()) {
                 crates += 1;
                 report(&format!(
                     "building what cells depend on, once (minutes): crate {crates}, {name}"

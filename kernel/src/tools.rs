@@ -36,3 +36,11 @@ pub fn path(home: &Path) -> Result<OsString> {
     let all = std::iter::once(folder).chain(env::split_paths(&others));
     Ok(env::join_paths(all)?)
 }
+
+/// With these variables rust-analyzer finds that one, too: it looks below `CARGO_HOME` first. The second has the first's
+/// own value, for cargo itself.
+#[cfg(target_os = "linux")]
+pub fn cargo_home(home: &Path) -> [(&'static str, OsString); 2] {
+    let own = env::var_os("CARGO_HOME").unwrap_or_default();
+    [("CARGO_HOME", home.into()), ("CANDLELIGHT_CARGO_HOME", own)]
+}

@@ -1,7 +1,7 @@
 // The convolution's explorer: all nine parameters on a small grid of numbers or on a digit.
 
 candlelight.explorer('conv2d', (place, options, crate) => {
-    const { el, slider, pair, choice, flag, code, short, Maps } = candlelight;
+    const { el, slider, pair, choice, flag, code, frame, say, shape, tensor, short, Maps } = candlelight;
     const from = (name, otherwise) => options[name] ?? otherwise;
     const same = from('padding') === 'same';
 
@@ -27,21 +27,14 @@ candlelight.explorer('conv2d', (place, options, crate) => {
     const view = choice('show', ['forward', 'gradient'], 'forward', () => update());
 
     const first = from('controls', 'kernel_size,stride,padding,dilation').split(',');
-    const picked = Object.keys(controls).filter(name => first.includes(name));
-    const others = Object.keys(controls).filter(name => !first.includes(name));
     const inputs = new Maps('input');
     const weights = new Maps('weight');
     const outputs = new Maps('output', (channel, y, x) => point(channel, y, x));
     const sum = el('p', { class: 'explorer-sum', 'aria-live': 'polite' });
     const facts = el('p', { class: 'explorer-facts' });
-    const trouble = el('p', { class: 'explorer-error', role: 'alert', hidden: true });
     const figures = el('div', { class: 'explorer-figures' }, inputs.element, weights.element, outputs.element);
     const lines = code();
-    place.append(
-        el('div', { class: 'explorer-controls' },
-            ...picked.map(name => controls[name].element), view.element,
-            el('details', {}, el('summary', {}, 'More'), ...others.map(name => controls[name].element))),
-        el('div', { class: 'explorer-stage' }, trouble, figures, sum, facts, lines.element));
+    const compute = frame(place, controls, first, [view.element], figures, sum, facts, lines.element);
 
     let layer;
     let at = [0, 0, 0];
@@ -55,37 +48,18 @@ candlelight.explorer('conv2d', (place, options, crate) => {
     function update() {
         controls.size.element.hidden = controls.input.get() === 'digit';
         controls.digit.element.hidden = controls.input.get() !== 'digit';
-        let next;
-        try {
-            next = crate.conv2d(described());
-        } catch (error) {
-            trouble.textContent = String(error.message ?? error);
-            trouble.hidden = false;
-            figures.classList.add('explorer-stale');
-            return;
-        }
-        layer?.free();
+        const next = compute(() => crate.conv2d(described()));
+        if (!next) return;
         layer = next;
-        trouble.hidden = true;
-        figures.classList.remove('explorer-stale');
         const output = tensor(layer.output());
         const [filters, rows, columns] = output.shape;
         at = [Math.min(at[0], filters - 1), Math.min(at[1], rows - 1), Math.min(at[2], columns - 1)];
         outputs.draw(`output ${output.shape.join(' × ')}`, output);
         drawWeights();
-        const formulas = [...new Set(layer.formulas())];
-        facts.replaceChildren(
-            el('span', {}, formulas.length === 1 ? `H′ = W′ = ${formulas[0]}` : `H′ = ${formulas[0]}, W′ = ${formulas[1]}`),
-            el('span', {}, `${layer.parameters()} parameters`),
-            el('span', {}, `${layer.multiply_adds().toLocaleString('en')} multiply-adds`));
+        say(facts, shape(layer.formulas()), `${layer.parameters()} parameters`,
+            `${layer.multiply_adds().toLocaleString('en')} multiply-adds`);
         lines.set(layer.rust(), layer.python());
         point(...at);
-    }
-
-    function tensor(maps) {
-        const plain = { shape: [...maps.shape], values: maps.values };
-        maps.free();
-        return plain;
     }
 
     function drawWeights() {

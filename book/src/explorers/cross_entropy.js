@@ -1,7 +1,7 @@
 // The cross-entropy's explorer: logits as sliders; their probabilities, the loss and its gradient.
 
 candlelight.explorer('cross_entropy', (place, options, crate) => {
-    const { el, slider, short } = candlelight;
+    const { el, slider, frame, short } = candlelight;
     const given = (options.logits ?? '2,0.5,-1,0').split(',').map(Number);
     const names = (options.classes ?? given.map((_, i) => i).join(',')).split(',');
     const number = value => value.toFixed(1).replace('-', '−');
@@ -20,10 +20,9 @@ candlelight.explorer('cross_entropy', (place, options, crate) => {
         { min: 0, max: 0.5, step: 0.05, value: options.label_smoothing ?? 0, show: value => value.toFixed(2) }, () => update());
     const table = el('table', { class: 'explorer-table' });
     const sum = el('p', { class: 'explorer-sum', 'aria-live': 'polite' });
-    place.append(
-        el('div', { class: 'explorer-controls' }, ...logits.map(one => one.element),
-            el('fieldset', {}, el('legend', {}, 'target'), ...targets), smoothing.element),
-        el('div', { class: 'explorer-stage' }, table, sum));
+    const controls = Object.fromEntries(logits.map((one, i) => [i, one]));
+    const choose = el('fieldset', {}, el('legend', {}, 'target'), ...targets);
+    const compute = frame(place, controls, Object.keys(controls), [choose, smoothing.element], table, sum);
 
     /** A bar from the middle of its cell, to the right above 0 and to the left below. */
     function bar(value, most, both) {
@@ -36,7 +35,8 @@ candlelight.explorer('cross_entropy', (place, options, crate) => {
 
     function update() {
         const values = Float32Array.from(logits, one => one.get());
-        const loss = crate.cross_entropy(values, target, smoothing.get());
+        const loss = compute(() => crate.cross_entropy(values, target, smoothing.get()));
+        if (!loss) return;
         const [probabilities, gradient] = [loss.probabilities, loss.gradient];
         const head = ['class', 'logit', 'probability', '', 'gradient', ''].map(text => el('th', {}, text));
         const rows = names.map((name, i) => el('tr', i === target ? { class: 'explorer-target' } : {},
@@ -50,7 +50,6 @@ candlelight.explorer('cross_entropy', (place, options, crate) => {
         sum.textContent = eps > 0
             ? `loss = ${loss.loss.toFixed(4)}: ${(1 - eps).toFixed(2)} of −ln of the target’s probability, and ${eps.toFixed(2)} of the mean of −ln over all classes`
             : `loss = ${plain}`;
-        loss.free();
     }
 
     update();

@@ -1,7 +1,7 @@
 // The optimizers' explorer: a loss of two parameters, a start that is clicked, and the paths from it.
 
 candlelight.explorer('descent', (place, options, crate) => {
-    const { el, slider, choice, flag, code, short } = candlelight;
+    const { el, slider, choice, flag, code, frame, short } = candlelight;
     const from = (name, otherwise) => options[name] ?? otherwise;
 
     const RANGES = {
@@ -55,13 +55,10 @@ candlelight.explorer('descent', (place, options, crate) => {
     drawing.append(overlay);
     const legend = el('p', { class: 'explorer-facts' });
     const sum = el('p', { class: 'explorer-sum', 'aria-live': 'polite' });
-    const trouble = el('p', { class: 'explorer-error', role: 'alert', hidden: true });
     const lines = code();
-    place.append(
-        el('div', { class: 'explorer-controls' }, surface.element, optimizer.element, lr.element,
-            ...Object.values(controls).map(one => one.element), steps.element,
-            el('div', { class: 'explorer-buttons' }, keep, clear)),
-        el('div', { class: 'explorer-stage' }, trouble, drawing, legend, sum, lines.element));
+    const all = { surface, optimizer, lr, ...controls, steps };
+    const buttons = el('div', { class: 'explorer-buttons' }, keep, clear);
+    const compute = frame(place, all, Object.keys(all), [buttons], drawing, legend, sum, lines.element);
 
     let start = from('start') ? from('start').split(',').map(Number) : STARTS[surface.get()];
     let kept = [];
@@ -99,21 +96,13 @@ candlelight.explorer('descent', (place, options, crate) => {
         for (const [name, control] of Object.entries(controls)) control.element.hidden = !mine.includes(name);
         const words = [`surface=${surface.get()}`, `optimizer=${optimizer.get()}`, `lr=${rate(lr.get())}`,
             `steps=${steps.get()}`, ...mine.map(name => `${name}=${controls[name].get()}`)];
-        let path;
-        try {
-            path = crate.descend(words.join(' '), ...start);
-        } catch (error) {
-            trouble.textContent = String(error.message ?? error);
-            trouble.hidden = false;
-            return;
-        }
-        trouble.hidden = true;
+        const path = compute(() => crate.descend(words.join(' '), ...start));
+        if (!path) return;
         current = { points: path.points, losses: path.losses, name: path.python.replace(/^.*?optim\./, '').replace('net.parameters(), ', '') };
         lines.set(path.rust, path.python);
-        path.free();
-        const all = [current, ...kept];
-        overlay.innerHTML = all.map(drawn).reverse().join('');
-        legend.replaceChildren(...all.map((one, i) => el('span', {},
+        const paths = [current, ...kept];
+        overlay.innerHTML = paths.map(drawn).reverse().join('');
+        legend.replaceChildren(...paths.map((one, i) => el('span', {},
             el('i', { class: 'explorer-key', style: `background:${COLORS[i]}` }), one.name)));
         const { losses, points } = current;
         const last = losses.length - 1;

@@ -1,7 +1,7 @@
 // The max pooling's explorer: its parameters, its indices and where its gradient goes.
 
 candlelight.explorer('max_pool2d', (place, options, crate) => {
-    const { el, slider, pair, choice, flag, code, short, Maps } = candlelight;
+    const { el, slider, pair, choice, flag, code, frame, say, shape, tensor, short, Maps } = candlelight;
     const from = (name, otherwise) => options[name] ?? otherwise;
     const kernel = from('kernel_size', 2);
 
@@ -17,21 +17,15 @@ candlelight.explorer('max_pool2d', (place, options, crate) => {
     };
     const view = choice('output shows', ['maxima', 'indices'], from('show', 'maxima'), () => update());
     const first = from('controls', 'kernel_size,stride,padding,dilation,ceil_mode').split(',');
-    const elements = wanted => Object.keys(controls).filter(name => first.includes(name) === wanted)
-        .map(name => controls[name].element);
 
     const inputs = new Maps('input');
     const outputs = new Maps('output', (_, y, x) => point(y, x));
     const gradients = new Maps('gradient');
     const sum = el('p', { class: 'explorer-sum', 'aria-live': 'polite' });
     const facts = el('p', { class: 'explorer-facts' });
-    const trouble = el('p', { class: 'explorer-error', role: 'alert', hidden: true });
     const figures = el('div', { class: 'explorer-figures' }, inputs.element, outputs.element, gradients.element);
     const lines = code();
-    place.append(
-        el('div', { class: 'explorer-controls' }, ...elements(true), view.element,
-            el('details', {}, el('summary', {}, 'More'), ...elements(false))),
-        el('div', { class: 'explorer-stage' }, trouble, figures, sum, facts, lines.element));
+    const compute = frame(place, controls, first, [view.element], figures, sum, facts, lines.element);
 
     let layer;
     let tensors;
@@ -41,35 +35,17 @@ candlelight.explorer('max_pool2d', (place, options, crate) => {
         controls.size.element.hidden = controls.input.get() === 'digit';
         controls.digit.element.hidden = controls.input.get() !== 'digit';
         const words = Object.entries(controls).map(([name, control]) => `${name}=${control.get()}`);
-        let next;
-        try {
-            next = crate.max_pool2d(words.join(' '));
-        } catch (error) {
-            trouble.textContent = String(error.message ?? error);
-            trouble.hidden = false;
-            figures.classList.add('explorer-stale');
-            return;
-        }
-        layer?.free();
+        const next = compute(() => crate.max_pool2d(words.join(' ')));
+        if (!next) return;
         layer = next;
-        trouble.hidden = true;
-        figures.classList.remove('explorer-stale');
-        tensors = Object.fromEntries(['input', 'output', 'indices', 'gradient'].map(name => {
-            const maps = layer[name]();
-            const plain = { shape: [...maps.shape], values: maps.values };
-            maps.free();
-            return [name, plain];
-        }));
+        tensors = Object.fromEntries(['input', 'output', 'indices', 'gradient'].map(name => [name, tensor(layer[name]())]));
         const { input, output, indices, gradient } = tensors;
         at = [Math.min(at[0], output.shape[1] - 1), Math.min(at[1], output.shape[2] - 1)];
         inputs.draw(`input ${input.shape.join(' × ')}`, input);
         const shown = view.get() === 'indices' ? indices : output;
         outputs.draw(`${view.get()} ${output.shape.join(' × ')}`, shown);
         gradients.draw('∂ sum of the outputs / ∂ input', gradient);
-        const formulas = [...new Set(layer.formulas())];
-        facts.replaceChildren(
-            el('span', {}, formulas.length === 1 ? `H′ = W′ = ${formulas[0]}` : `H′ = ${formulas[0]}, W′ = ${formulas[1]}`),
-            el('span', {}, '0 parameters'));
+        say(facts, shape(layer.formulas()), '0 parameters');
         lines.set(layer.rust(), layer.python());
         point(...at);
     }

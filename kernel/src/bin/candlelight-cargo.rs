@@ -5,17 +5,33 @@
 //! By its name it is `cargo` or `rustup`, of which evcxr asks where cargo is; by its own name it is what cargo calls
 //! in place of rustc (`RUSTC_WRAPPER`) while a call is noted.
 
+use std::collections::HashSet;
 use std::collections::hash_map::DefaultHasher;
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::hash::{Hash, Hasher};
-use std::io::{Error, Result};
+use std::io::{Error, Result, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 
+use serde_json::Value;
+
+/// The value that `CARGO_HOME` had, empty where it had none, while rust-analyzer is to find this program by it.
+const HOME: &str = "CANDLELIGHT_CARGO_HOME";
+/// From the registry, whose types stand in what cells can name, or whose macros these are written with.
+const SEEN: [&str; 8] = [
+    "candle-core",
+    "candle-nn",
+    "cfg-if",
+    "half",
+    "hashbrown",
+    "image",
+    "num-traits",
+    "safetensors",
+];
 /// Names the file for the call that is to be noted.
 const NOTE: &str = "CANDLELIGHT_CALL";
 /// The crate that evcxr makes of a cell.
@@ -60,13 +76,20 @@ fn rustup(arguments: &[OsString]) -> Result<ExitCode> {
 }
 
 fn cargo(arguments: &[OsString]) -> Result<ExitCode> {
-    let compiles = |word: &&OsString| *word == "build" || *word == "check";
-    let Some(what) = arguments.iter().find(compiles) else {
-        return Err(Command::new(other("cargo")?).args(arguments).exec());
-    };
-    let note = Path::new("target").join(format!("call-{}", what.display()));
+    let has = |what: &str| arguments.iter().any(|word| word == what);
+    if has("metadata") {
+        return metadata(arguments);
+    }
+    let checks = has("check");
+    if !checks && !has("build") {
+        return Err(real_cargo()?.args(arguments).exec());
+    }
+    let note = Path::new("target/call-build");
     let key = key(arguments);
-    if let Some(call) = Call::read(&note).filter(|call| call.key == key) {
+    if let Some(mut call) = Call::read(note).filter(|call| call.key == key) {
+        if checks {
+            call.check();
+        }
         let artifact = call.artifact();
         // rustc shall not write into a library that is in use.
         if let Some(artifact) = &artifact {
@@ -86,15 +109,80 @@ fn cargo(arguments: &[OsString]) -> Result<ExitCode> {
             return Ok(ExitCode::FAILURE);
         }
     }
-    // It is written anew only where cargo gets as far as the cell.
-    let _ = fs::remove_file(&note);
-    let mut command = Command::new(other("cargo")?);
+    let mut command = real_cargo()?;
     command.args(arguments);
+    if checks {
+        return Err(command.exec());
+    }
+    // It is written anew only where cargo gets as far as the cell.
+    let _ = fs::remove_file(note);
     command.env("RUSTC_WRAPPER", env::current_exe()?);
     let mut value = key.to_le_bytes().to_vec();
     value.extend(note.as_os_str().as_bytes());
     command.env(NOTE, hexadecimal(&value));
     Err(command.exec())
+}
+
+/// cargo itself. rust-analyzer looks for it in the folder that `CARGO_HOME` names, and finds this program there; the
+/// variable's own value is that of [`HOME`].
+fn real_cargo() -> Result<Command> {
+    let mut command = Command::new(other("cargo")?);
+    if let Some(home) = env::var_os(HOME) {
+        match home.is_empty() {
+            true => command.env_remove("CARGO_HOME"),
+            false => command.env("CARGO_HOME", home),
+        };
+        command.env_remove(HOME);
+    }
+    Ok(command)
+}
+
+/// `cargo metadata`, for rust-analyzer: what cells see the types of, and what is nobody's but theirs left out. All
+/// platforms' dependencies are 140 MB of source, which would be loaded and resolved before the first cell.
+fn metadata(arguments: &[OsString]) -> Result<ExitCode> {
+    let output = real_cargo()?
+        .args(arguments)
+        .stderr(Stdio::inherit())
+        .output()?;
+    let mut text = output.stdout;
+    if let Ok(mut metadata) = serde_json::from_slice(&text) {
+        prune(&mut metadata);
+        text = serde_json::to_vec(&metadata)?;
+    }
+    std::io::stdout().write_all(&text)?;
+    Ok(match output.status.success() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
+}
+
+/// Leaves packages that are here in source, as Candlelight and Rust's own, and those of [`SEEN`].
+fn prune(metadata: &mut Value) {
+    let Some(packages) = metadata["packages"].as_array_mut() else {
+        return;
+    };
+    let seen = |package: &Value| {
+        let name = package["name"].as_str().unwrap_or_default();
+        package["source"].is_null() || SEEN.contains(&name)
+    };
+    packages.retain(seen);
+    let kept: HashSet<String> = packages
+        .iter()
+        .filter_map(|package| Some(package["id"].as_str()?.to_owned()))
+        .collect();
+    let is_kept = |id: &Value| id.as_str().is_some_and(|id| kept.contains(id));
+    let Some(nodes) = metadata["resolve"]["nodes"].as_array_mut() else {
+        return;
+    };
+    nodes.retain(|node| is_kept(&node["id"]));
+    for node in nodes {
+        if let Some(dependencies) = node["dependencies"].as_array_mut() {
+            dependencies.retain(is_kept);
+        }
+        if let Some(dependencies) = node["deps"].as_array_mut() {
+            dependencies.retain(|dependency| is_kept(&dependency["pkg"]));
+        }
+    }
 }
 
 /// In cargo's place: notes the call where it is the cell's, and makes it.
@@ -178,6 +266,20 @@ impl Call {
         })
     }
 
+    /// Makes it a check, against the libraries that cells link to: `cargo check` would first check all of these. Its
+    /// incremental results are not the build's.
+    fn check(&mut self) {
+        let is_incremental = |word: &OsString| word.to_string_lossy().starts_with("incremental=");
+        while let Some(at) = self.arguments.iter().position(is_incremental) {
+            self.arguments.drain(at - 1..=at);
+        }
+        for word in &mut self.arguments {
+            if word.to_string_lossy().starts_with("--emit=") {
+                *word = "--emit=metadata".into();
+            }
+        }
+    }
+
     /// The library that it makes, if it makes one.
     fn artifact(&self) -> Option<PathBuf> {
         let links = |argument: &OsString| {
@@ -203,10 +305,13 @@ fn told(artifact: &Path) -> String {
     )
 }
 
-/// All that cargo goes by, but for the cell.
+/// All that cargo goes by, but for the cell and whether it is checked or built.
 fn key(arguments: &[OsString]) -> u64 {
     let mut hasher = DefaultHasher::new();
-    arguments.hash(&mut hasher);
+    let words = arguments
+        .iter()
+        .filter(|word| *word != "check" && *word != "build");
+    words.collect::<Vec<_>>().hash(&mut hasher);
     FILES.map(|path| fs::read(path).ok()).hash(&mut hasher);
     VARIABLES.map(env::var_os).hash(&mut hasher);
     hasher.finish()
