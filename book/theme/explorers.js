@@ -63,6 +63,7 @@
                 kinds[kind](body, words(place.dataset.options), found);
                 place.replaceChildren(body);
                 place.dataset.state = 'ready';
+                performance.mark('explorer');
             })
             .catch(error => {
                 place.dataset.state = 'failed';

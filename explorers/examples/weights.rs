@@ -22,10 +22,14 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
         .build()?;
     let set = |train: bool| Mnist::builder(here.join("../data")).train(train);
     let train = set(true).transform(compose![moved, ToTensor, Normalize::new(mean, std)?]);
-    let train = DataLoader::builder(train.build()?).shuffle(true).batch_size(64);
+    let train = DataLoader::builder(train.build()?)
+        .shuffle(true)
+        .batch_size(64);
     let train = train.num_workers(2).build()?;
     let test = set(false).transform(compose![ToTensor, Normalize::new(mean, std)?]);
-    let test = DataLoader::builder(test.build()?).batch_size(1000).build()?;
+    let test = DataLoader::builder(test.build()?)
+        .batch_size(1000)
+        .build()?;
 
     manual_seed(0);
     let net = Net::new(var_builder(DType::F32, &Device::Cpu))?;

@@ -82,7 +82,9 @@ pub fn digit(pixels: Vec<u8>, width: u32) -> Result<DigitView, String> {
     let count = pixels.len();
     let height = (count as u32).checked_div(width).unwrap_or(0);
     let fits = (width * height) as usize == count && height > 0;
-    let drawing = fits.then(|| GrayImage::from_raw(width, height, pixels)).flatten();
+    let drawing = fits
+        .then(|| GrayImage::from_raw(width, height, pixels))
+        .flatten();
     let drawing = drawing.ok_or(format!("{count} pixels do not fill rows of {width}"))?;
     look(&prepare(&drawing)?).map_err(told)
 }
@@ -96,7 +98,9 @@ fn look(image: &GrayImage) -> candlelight::Result<DigitView> {
     let fc2 = Linear::builder(50, 10).build(vb.pp("fc2"))?;
     let pool = MaxPool2d::builder(2).build()?;
     let image = ToTensor.apply(image)?;
-    let input = Normalize::new([0.1307], [0.3081])?.apply(&image)?.unsqueeze(0)?;
+    let input = Normalize::new([0.1307], [0.3081])?
+        .apply(&image)?
+        .unsqueeze(0)?;
     let first = relu(&pool.forward(&conv1.forward(&input)?)?)?;
     let second = relu(&pool.forward(&conv2.forward(&first)?)?)?;
     let hidden = relu(&fc1.forward(&second.flatten_from(1)?)?)?;

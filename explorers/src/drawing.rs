@@ -37,7 +37,9 @@ pub fn prepare(drawing: &GrayImage) -> Result<GrayImage, String> {
 
 /// The smallest part that holds all that is drawn.
 fn cut(drawing: &GrayImage) -> Option<GrayImage> {
-    let drawn = drawing.enumerate_pixels().filter(|(_, _, gray)| gray.0[0] > 25);
+    let drawn = drawing
+        .enumerate_pixels()
+        .filter(|(_, _, gray)| gray.0[0] > 25);
     let mut corners: Option<[u32; 4]> = None;
     for (x, y, _) in drawn {
         let [left, top, right, bottom] = corners.unwrap_or([x, y, x, y]);
@@ -45,7 +47,11 @@ fn cut(drawing: &GrayImage) -> Option<GrayImage> {
     }
     let [left, top, right, bottom] = corners?;
     let pixel = |x, y| *drawing.get_pixel(left + x, top + y);
-    Some(GrayImage::from_fn(right - left + 1, bottom - top + 1, pixel))
+    Some(GrayImage::from_fn(
+        right - left + 1,
+        bottom - top + 1,
+        pixel,
+    ))
 }
 
 /// In pixels from the left and from the top, a pixel's own middle being at a half.
@@ -71,9 +77,14 @@ mod tests {
             [u8::from((20..40).contains(&x) && (10..110).contains(&y)) * 255].into()
         });
         let prepared = prepare(&bar).unwrap();
-        let lit = prepared.enumerate_pixels().filter(|(_, _, gray)| gray.0[0] > 0);
+        let lit = prepared
+            .enumerate_pixels()
+            .filter(|(_, _, gray)| gray.0[0] > 0);
         let (columns, rows): (Vec<u32>, Vec<u32>) = lit.map(|(x, y, _)| (x, y)).unzip();
-        assert_eq!(columns.iter().min().zip(columns.iter().max()), Some((&12, &15)));
+        assert_eq!(
+            columns.iter().min().zip(columns.iter().max()),
+            Some((&12, &15))
+        );
         assert_eq!(rows.iter().min().zip(rows.iter().max()), Some((&4, &23)));
         let empty = prepare(&GrayImage::new(280, 280)).unwrap();
         assert!(empty.as_raw().iter().all(|&gray| gray == 0));
@@ -84,10 +95,16 @@ mod tests {
         for digit in 0..10 {
             let original = crate::pictures::test_digit(digit).unwrap();
             let image = GrayImage::from_raw(28, 28, original.clone()).unwrap();
-            let large = Resize::builder((280, 280)).build().unwrap().apply(&image).unwrap();
+            let large = Resize::builder((280, 280))
+                .build()
+                .unwrap()
+                .apply(&image)
+                .unwrap();
             let again = prepare(&large).unwrap();
             let pairs = again.as_raw().iter().zip(&original);
-            let off: f32 = pairs.map(|(&a, &b)| (f32::from(a) - f32::from(b)).abs()).sum();
+            let off: f32 = pairs
+                .map(|(&a, &b)| (f32::from(a) - f32::from(b)).abs())
+                .sum();
             assert!(off / 784.0 < 12.0, "{digit}: {}", off / 784.0);
         }
     }

@@ -138,7 +138,9 @@ impl Training {
         let batch = std::mem::replace(&mut self.order, rest);
         let batch: Vec<u32> = batch.into_iter().map(|index| index as u32).collect();
         let batch = Tensor::new(batch, &Device::Cpu)?;
-        let logits = self.net.forward(&self.train.images.index_select(&batch, 0)?)?;
+        let logits = self
+            .net
+            .forward(&self.train.images.index_select(&batch, 0)?)?;
         let labels = self.train.labels.index_select(&batch, 0)?;
         let loss = self.criterion.forward(&logits, &labels)?;
         self.optimizer.step(&loss.backward()?)?;
@@ -175,7 +177,11 @@ fn parts(data: &[u8], most: usize) -> Result<(Part, Part), String> {
 /// Images, normalized as in the chapters, and labels of these records.
 fn part(records: &[u8]) -> candlelight::Result<Part> {
     let count = records.len() / RECORD;
-    let labels: Vec<i64> = records.iter().step_by(RECORD).map(|&label| i64::from(label)).collect();
+    let labels: Vec<i64> = records
+        .iter()
+        .step_by(RECORD)
+        .map(|&label| i64::from(label))
+        .collect();
     let grays = records.chunks(RECORD).flat_map(|record| &record[1..]);
     let pixels: Vec<f32> = grays
         .map(|&gray| (f32::from(gray) / 255.0 - 0.1307) / 0.3081)

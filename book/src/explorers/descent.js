@@ -112,7 +112,7 @@ candlelight.explorer('descent', (place, options, crate) => {
     }
 
     function drawn({ points, losses }, i) {
-        const places = losses.map((_, step) => placed(points[2 * step], points[2 * step + 1]))
+        const places = Array.from(losses, (_, step) => placed(points[2 * step], points[2 * step + 1]))
             .map(([x, y]) => [Math.min(Math.max(x, -1e4), 1e4), Math.min(Math.max(y, -1e4), 1e4)]);
         const line = Array.from(places, point => point.map(at => at.toFixed(1)).join(',')).join(' ');
         const dots = places.length > 120 ? '' : Array.from(places, ([x, y]) => `<circle cx="${x.toFixed(1)}" cy="${y.toFixed(1)}" r="2.4"/>`).join('');

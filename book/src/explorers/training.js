@@ -29,6 +29,7 @@ candlelight.explorer('training', (place, options, crate) => {
     const legend = el('p', { class: 'explorer-facts' });
     const facts = el('p', { class: 'explorer-facts', 'aria-live': 'polite' });
     const lines = code();
+    lines.element.hidden = true;
     const compute = frame(place, controls, Object.keys(controls),
         [el('div', { class: 'explorer-buttons' }, toggle, again, keep)], chart, legend, facts, lines.element);
 
@@ -64,6 +65,7 @@ candlelight.explorer('training', (place, options, crate) => {
         model = compute(() => crate.training(data, words.join(' ')));
         if (!model) return stop();
         lines.set(model.rust, model.python);
+        lines.element.hidden = false;
         const name = model.python.replace(/^.*?optim\./, '').replace('net.parameters(), ', '');
         current = { name: `${name}, batch_size=${2 ** controls.batch_size.get()}`, losses: [], per: model.steps_per_epoch, accuracy: model.accuracy() };
         draw();
