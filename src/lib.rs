@@ -57,3 +57,4 @@ pub mod transforms;
 pub use candle_core;
 pub use candle_nn;
 pub use error::{Error, Result};
+pub use image;
