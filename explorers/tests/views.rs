@@ -1,7 +1,7 @@
 //! What the page draws is what the layers compute.
 #![allow(clippy::unwrap_used)]
 
-use candlelight_explorers::{conv2d, cross_entropy, descend, max_pool2d, surface};
+use candlelight_explorers::{conv2d, cross_entropy, descend, digit, max_pool2d, surface, training};
 
 const LAYERS: [&str; 9] = [
     "",
@@ -223,4 +223,30 @@ fn a_surface_begins_at_the_upper_left() {
     assert_eq!(losses.len(), 8);
     assert_eq!(losses[0], (1.5 * 1.5 + 9.0) / 2.0);
     assert_eq!(losses[7], (1.5 * 1.5 + 1.0) / 2.0);
+}
+
+#[test]
+fn a_training_learns_repeats_itself_and_refuses_in_words() {
+    let data = include_bytes!("../data/subset.gz");
+    let run = |steps| {
+        let mut run = training(data, "images=500 lr=0.05 momentum=0.9 seed=3").unwrap();
+        let losses: Vec<f32> = (0..steps).map(|_| run.step().unwrap()).collect();
+        (losses, run.accuracy().unwrap())
+    };
+    let (losses, accuracy) = run(40);
+    assert!(losses[0] > 2.2 && losses[39] < 1.0, "{losses:?}");
+    assert!(accuracy > 0.7, "{accuracy}");
+    assert_eq!(run(3).0, losses[..3]);
+    let why = |data: &[u8], options| training(data, options).err().unwrap();
+    assert!(why(data, "batch_size=0").contains("batch_size"));
+    assert!(why(data, "images=0").contains("images=0"));
+    assert!(why(data, "lr=-1").contains("lr"));
+    assert!(why(b"no gzip", "").contains("cannot be read"));
+}
+
+#[test]
+fn what_is_no_picture_is_refused() {
+    let why = |pixels, width| digit(pixels, width).err().unwrap();
+    assert!(why(vec![0; 10], 3).contains("10 pixels do not fill rows of 3"));
+    assert!(why(Vec::new(), 28).contains("0 pixels"));
 }
