@@ -94,6 +94,7 @@ test('the static book has its code and no buttons', async () => {
 
 test('a plot under a cell, a compile error, and the cell right again', async () => {
     const page = await open('conv2d/stride');
+    await page.locator('.explorer[data-state="ready"]').waitFor();
     const cell = await cellWith(page, 'plot::maps');
     await runWithAllAbove(cell);
     assert.equal(await cell.locator('.cell-outputs svg').count(), 1);
