@@ -36,23 +36,31 @@ candlelight.explorer('training', (place, options, crate) => {
     let data;
     let model;
     let running = false;
+    /** The next slice, so that there is never more than one to come. */
+    let frameAhead;
     let current;
     let kept = [];
 
     function stop() {
         running = false;
+        cancelAnimationFrame(frameAhead);
         toggle.textContent = 'Train';
     }
 
     async function start() {
         running = true;
         toggle.textContent = 'Stop';
-        if (!data) {
+        try {
             await script('training_data.js');
-            data = bytes('training');
-            if (!model) restart({ on: true });
+        } catch (error) {
+            say(facts, error.message);
+            return stop();
         }
-        requestAnimationFrame(slice);
+        data ??= bytes('training');
+        const isDone = current && current.losses.length >= EPOCHS * current.per;
+        if (!model || isDone) restart({ on: true });
+        cancelAnimationFrame(frameAhead);
+        frameAhead = requestAnimationFrame(slice);
     }
 
     /** A new net with what the controls say; it goes on where one was training. */
@@ -81,7 +89,7 @@ candlelight.explorer('training', (place, options, crate) => {
         } while (performance.now() < end && current.losses.length < EPOCHS * current.per);
         draw();
         if (current.losses.length >= EPOCHS * current.per) return stop();
-        requestAnimationFrame(slice);
+        frameAhead = requestAnimationFrame(slice);
     }
 
     /** A loss is spread over decades: the axis is logarithmic, 0.001 to 10. */
