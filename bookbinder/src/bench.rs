@@ -13,11 +13,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use crate::project::Project;
-use crate::serve::{Server, launch, pool};
+use crate::serve::{Server, launch};
 use page::Page;
 
 /// How long a page has been open when its reader first presses Run.
 const OPEN: Duration = Duration::from_secs(15);
+/// How many pages are open at once where memory is measured.
+const PAGES: usize = 4;
 /// How often an edited cell is run in a round.
 const EDITS: usize = 3;
 
@@ -38,21 +40,23 @@ pub struct Options {
 pub fn run(project: &Project, options: &Options) -> Result<()> {
     project.require_data()?;
     let runtime = tokio::runtime::Runtime::new()?;
-    let launcher = Arc::new(launch::Engines::new(project));
     let measured = runtime.block_on(async {
         // Before anything is warm.
         let cold = notebook::first_picture(project, cells::FIRST).await?;
-        let server = Server::bind(project, launcher, 0).await?;
-        let address = server.address().to_owned();
-        let (end, ended) = tokio::sync::oneshot::channel::<()>();
-        let serving = tokio::spawn(server.run(async {
-            // The sender is dropped, and never sends.
-            let _ = ended.await;
-        }));
-        let measured = measure(project, &address, options.rounds).await;
-        drop(end);
-        serving.await.context("the server was broken off")??;
-        measured.map(|measured| Measured { cold, ..measured })
+        let measured = served(project, async |address: &str| {
+            measure(project, address, options.rounds).await
+        });
+        let measured = measured.await?;
+        // With nothing else that a round has left.
+        let memory = served(project, async |address: &str| {
+            memory(project, address).await
+        });
+        let memory = memory.await?;
+        anyhow::Ok(Measured {
+            cold,
+            memory,
+            ..measured
+        })
     });
     runtime.shutdown_background();
     measured?.print();
@@ -79,8 +83,39 @@ struct Measured {
     /// From the start of a notebook's kernel to its first plot: when nothing is warm, and beside the book.
     cold: f64,
     notebook: Vec<f64>,
-    /// Bytes with one kernel more each time.
+    /// Bytes with one page more each time.
     memory: Vec<f64>,
+}
+
+/// What this does with the address of a book that is served meanwhile.
+async fn served<T>(project: &Project, work: impl AsyncFnOnce(&str) -> Result<T>) -> Result<T> {
+    let launcher = Arc::new(launch::Engines::new(project));
+    let server = Server::bind(project, launcher, 0).await?;
+    let address = server.address().to_owned();
+    let (end, ended) = tokio::sync::oneshot::channel::<()>();
+    let serving = tokio::spawn(server.run(async {
+        // The sender is dropped, and never sends.
+        let _ = ended.await;
+    }));
+    let done = work(&address).await;
+    drop(end);
+    serving.await.context("the server was broken off")??;
+    done
+}
+
+/// Bytes that kernels take with one page open, two, and so on, each of which has run a cell.
+async fn memory(project: &Project, address: &str) -> Result<Vec<f64>> {
+    let mut pages = Vec::new();
+    let mut bytes = Vec::new();
+    for chapter in project.chapters()?.iter().take(PAGES) {
+        let mut page = Page::open(address, &chapter.name).await?;
+        page.run(cells::FIRST).await?.shows("<svg")?;
+        pages.push(page);
+        // The kernel in reserve is there again.
+        tokio::time::sleep(OPEN).await;
+        bytes.extend(memory::of(&project.kernel_program()));
+    }
+    Ok(bytes)
 }
 
 async fn measure(project: &Project, address: &str, rounds: usize) -> Result<Measured> {
@@ -90,12 +125,9 @@ async fn measure(project: &Project, address: &str, rounds: usize) -> Result<Meas
         edited: vec![Vec::new(); cells::EDITED.len()],
         ..Measured::default()
     };
-    for (round, chapter) in chapters.iter().cycle().take(rounds).enumerate() {
+    for chapter in chapters.iter().cycle().take(rounds) {
         let mut page = Page::open(address, &chapter.name).await?;
         tokio::time::sleep(OPEN).await;
-        if round < pool::MOST {
-            all.memory.extend(memory::of(&project.kernel_program()));
-        }
         all.first.push(page.run(cells::FIRST).await?.shows("<svg")?);
         for (edited, seconds) in cells::EDITED.iter().zip(&mut all.edited) {
             for edit in 0..=EDITS {
@@ -132,7 +164,7 @@ impl Measured {
         println!("{:28} {:8.2}", "before the book is started", self.cold);
         if let [first, rest @ ..] = &self.memory[..] {
             println!("\nmemory, MB                                  at most");
-            println!("{:28} {:8.0} {:13}", "one kernel", first / 1e6, 1200);
+            println!("{:28} {:8.0} {:13}", "one page", first / 1e6, 1200);
             if let Some(last) = rest.last() {
                 let each = (last - first) / rest.len() as f64;
                 let name = format!("each of {} more", rest.len());

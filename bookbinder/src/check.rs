@@ -11,7 +11,7 @@ use anyhow::Result;
 
 use crate::cells;
 use crate::project::{Chapter, Project};
-use crate::{expand, notebook};
+use crate::{expand, formulas, notebook};
 
 /// Something wrong with a chapter.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,6 +54,12 @@ pub fn check(project: &Project) -> Result<Vec<Finding>> {
         }
         findings.extend(staleness(project, chapter, &source));
         findings.extend(pictures::check(chapter, &source));
+        let formulas = formulas::check(&source).into_iter();
+        findings.extend(formulas.map(|(line, message)| Finding {
+            chapter: chapter.name.clone(),
+            line,
+            message,
+        }));
     }
     findings.extend(links::check(project, &chapters)?);
     findings.extend(

@@ -13,6 +13,7 @@ pub mod engine;
 pub mod exercises;
 pub mod expand;
 pub mod explorers;
+pub mod formulas;
 pub mod jupyter;
 pub mod notebook;
 pub mod outputs;

@@ -9,7 +9,7 @@ use mdbook_preprocessor::{Preprocessor, PreprocessorContext};
 use crate::cells::{self, Cell, Segment};
 use crate::notebook::{self, Executed};
 use crate::project::{Chapter, Project, notebook_name};
-use crate::{expand, explorers, render};
+use crate::{expand, explorers, formulas, render};
 
 /// The preprocessor `bookbinder` of book.toml.
 #[derive(Debug, Clone, Copy, Default)]
@@ -76,7 +76,7 @@ pub fn run() -> Result<()> {
 ///
 /// # Errors
 ///
-/// Where the chapter cannot be cut into cells, or its notebook cannot be read.
+/// Where the chapter cannot be cut into cells, its notebook cannot be read, or KaTeX does not know a formula.
 pub fn html(project: &Project, chapter: &Chapter, source: &str) -> Result<String> {
     let executed = notebook::read(&chapter.notebook)?.unwrap_or_default();
     let source =
@@ -88,7 +88,11 @@ pub fn html(project: &Project, chapter: &Chapter, source: &str) -> Result<String
     let mut out = String::with_capacity(source.len() * 2);
     for segment in segments {
         match segment {
-            Segment::Prose(prose) => out.push_str(prose),
+            Segment::Prose(prose) => {
+                let prose = formulas::expand(prose)
+                    .map_err(|error| anyhow!("{}: {error:#}", chapter.name))?;
+                out.push_str(&prose);
+            }
             Segment::Cell(cell) => {
                 out.push_str(&cell_html(&chapter.name, &cell, &executed));
                 // A block of HTML ends at a blank line.

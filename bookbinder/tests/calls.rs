@@ -161,6 +161,65 @@ fn errors_are_rustcs_and_trouble_is_cargos() {
     begins(&stage.log()[..1], &["cargo --offline build"]);
 }
 
+/// What cargo says of a cell's dependencies, in short: `ctx` needs candlelight, which is here in source, and that candle
+/// and a TLS library, which no cell names.
+const METADATA: &str = r#"{"packages": [
+{"id": "ctx", "name": "ctx", "source": null},
+{"id": "candlelight", "name": "candlelight", "source": null},
+{"id": "candle-core 1", "name": "candle-core", "source": "registry"},
+{"id": "rustls 1", "name": "rustls", "source": "registry"}],
+"resolve": {"root": "ctx", "nodes": [
+{"id": "ctx", "dependencies": ["candlelight"], "deps": [{"name": "candlelight", "pkg": "candlelight"}]},
+{"id": "candlelight", "dependencies": ["candle-core 1", "rustls 1"],
+ "deps": [{"name": "candle_core", "pkg": "candle-core 1"}, {"name": "rustls", "pkg": "rustls 1"}]},
+{"id": "candle-core 1", "dependencies": [], "deps": []},
+{"id": "rustls 1", "dependencies": [], "deps": []}]},
+"workspace_root": "/here"}"#;
+
+#[test]
+fn rust_analyzer_hears_of_what_cells_can_name() {
+    let stage = Stage::new("metadata");
+    fs::write(stage.folder.join("metadata"), METADATA).unwrap();
+    stage.program("cargo", "cat ../metadata");
+    let output = stage.run("cargo", &["metadata", "--offline"]);
+    assert!(output.status.success());
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let names = |list: &serde_json::Value, key: &str| {
+        let all = list.as_array().unwrap().iter();
+        all.map(|one| one[key].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let kept = ["ctx", "candlelight", "candle-core 1"];
+    assert_eq!(names(&told["packages"], "id"), kept);
+    let nodes = &told["resolve"]["nodes"];
+    assert_eq!(names(nodes, "id"), kept);
+    assert_eq!(
+        nodes[1]["dependencies"],
+        serde_json::json!(["candle-core 1"])
+    );
+    assert_eq!(names(&nodes[1]["deps"], "pkg"), ["candle-core 1"]);
+    assert_eq!(told["workspace_root"], "/here");
+    // What is no metadata is passed on, and so is the status.
+    stage.program("cargo", "echo no; exit 3");
+    let output = stage.run("cargo", &["metadata"]);
+    assert!(!output.status.success());
+    assert_eq!(output.stdout, b"no\n");
+}
+
+#[test]
+fn a_check_is_the_noted_build_without_a_library() {
+    let stage = Stage::new("check");
+    assert!(stage.run("cargo", &BUILD).status.success());
+    stage.log();
+    fs::remove_file(stage.artifact()).unwrap();
+    let output = stage.run("cargo", &["--offline", "check"]);
+    assert!(output.status.success() && output.stdout.is_empty());
+    assert_eq!(
+        stage.log(),
+        ["rustc --crate-name ctx --emit=metadata --out-dir target, package ctx, jobs "]
+    );
+}
+
 #[test]
 fn all_else_goes_to_the_other_programs() {
     let stage = Stage::new("else");

@@ -195,22 +195,18 @@ impl Conv2dView {
         Ok(taps)
     }
 
-    /// (in_channels, H, W): the gradient of the sum of all outputs by each input.
-    ///
-    /// # Errors
-    ///
-    /// Where memory is out.
-    pub fn gradient(&self) -> Result<Maps, String> {
-        self.gradient_of(&self.output)
-    }
-
     /// (in_channels, H, W): the gradient of one output by each input.
     ///
     /// # Errors
     ///
     /// Where there is no such output.
     pub fn gradient_at(&self, filter: usize, y: usize, x: usize) -> Result<Maps, String> {
-        self.gradient_of(&self.output.i((filter, y, x)).map_err(told)?)
+        let output = self.output.i((filter, y, x)).map_err(told)?;
+        let gradients = output.backward().map_err(told)?;
+        match gradients.get(&self.variable) {
+            Some(gradient) => Maps::of(gradient),
+            None => Maps::of(&self.variable.zeros_like().map_err(told)?),
+        }
     }
 
     /// The shape formula with this layer's numbers, for rows and for columns.
@@ -310,15 +306,6 @@ impl Conv2dView {
                 let before = Size2::from((h / 2, w / 2));
                 (before, Size2::from((h - before.h, w - before.w)))
             }
-        }
-    }
-
-    fn gradient_of(&self, output: &Tensor) -> Result<Maps, String> {
-        let sum = output.sum_all().map_err(told)?;
-        let gradients = sum.backward().map_err(told)?;
-        match gradients.get(&self.variable) {
-            Some(gradient) => Maps::of(gradient),
-            None => Maps::of(&self.variable.zeros_like().map_err(told)?),
         }
     }
 

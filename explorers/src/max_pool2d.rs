@@ -1,6 +1,6 @@
 //! A max pooling with everything that its explorer shows.
 
-use candlelight::candle_core::{IndexOp, Tensor, Var};
+use candlelight::candle_core::{Tensor, Var};
 use candlelight::nn::MaxPool2d;
 use candlelight::size::Size2;
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -117,16 +117,12 @@ impl MaxPool2dView {
     ///
     /// Where memory is out.
     pub fn gradient(&self) -> Result<Maps, String> {
-        self.gradient_of(&self.output)
-    }
-
-    /// (1, H, W): the gradient of one output by each input.
-    ///
-    /// # Errors
-    ///
-    /// Where there is no such output.
-    pub fn gradient_at(&self, y: usize, x: usize) -> Result<Maps, String> {
-        self.gradient_of(&self.output.i((0, y, x)).map_err(told)?)
+        let sum = self.output.sum_all().map_err(told)?;
+        let gradients = sum.backward().map_err(told)?;
+        match gradients.get(&self.variable) {
+            Some(gradient) => Maps::of(gradient),
+            None => Maps::of(&self.variable.zeros_like().map_err(told)?),
+        }
     }
 
     /// The shape formula with this layer's numbers, for rows and for columns.
@@ -180,14 +176,6 @@ impl MaxPool2dView {
 }
 
 impl MaxPool2dView {
-    fn gradient_of(&self, output: &Tensor) -> Result<Maps, String> {
-        let gradients = output.sum_all().map_err(told)?.backward().map_err(told)?;
-        match gradients.get(&self.variable) {
-            Some(gradient) => Maps::of(gradient),
-            None => Maps::of(&self.variable.zeros_like().map_err(told)?),
-        }
-    }
-
     /// The parameters that are not at their default, by name.
     fn set(&self) -> Vec<(&'static str, String)> {
         let kernel_size = written(self.kernel_size);

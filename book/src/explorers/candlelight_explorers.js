@@ -108,29 +108,6 @@ let wasm_bindgen = (function(exports) {
             }
         }
         /**
-         * (in_channels, H, W): the gradient of the sum of all outputs by each input.
-         *
-         * # Errors
-         *
-         * Where memory is out.
-         * @returns {Maps}
-         */
-        gradient() {
-            try {
-                const retptr = wasm.__wbindgen_add_to_stack_pointer(-16) >>> 0;
-                wasm.conv2dview_gradient(retptr, this.__wbg_ptr);
-                var r0 = getDataViewMemory0().getInt32(retptr + 4 * 0, true);
-                var r1 = getDataViewMemory0().getInt32(retptr + 4 * 1, true);
-                var r2 = getDataViewMemory0().getInt32(retptr + 4 * 2, true);
-                if (r2) {
-                    throw takeFromExternrefTable0(r1);
-                }
-                return Maps.__wrap(r0);
-            } finally {
-                wasm.__wbindgen_add_to_stack_pointer(16);
-            }
-        }
-        /**
          * How many multiply-adds this input takes.
          *
          * # Errors
@@ -600,31 +577,6 @@ let wasm_bindgen = (function(exports) {
                 var v1 = getArrayJsValueFromWasm0(r0, r1);
                 wasm.__wbindgen_export(r0, r1 * 4, 4);
                 return v1;
-            } finally {
-                wasm.__wbindgen_add_to_stack_pointer(16);
-            }
-        }
-        /**
-         * (1, H, W): the gradient of one output by each input.
-         *
-         * # Errors
-         *
-         * Where there is no such output.
-         * @param {number} y
-         * @param {number} x
-         * @returns {Maps}
-         */
-        gradient_at(y, x) {
-            try {
-                const retptr = wasm.__wbindgen_add_to_stack_pointer(-16) >>> 0;
-                wasm.maxpool2dview_gradient_at(retptr, this.__wbg_ptr, y, x);
-                var r0 = getDataViewMemory0().getInt32(retptr + 4 * 0, true);
-                var r1 = getDataViewMemory0().getInt32(retptr + 4 * 1, true);
-                var r2 = getDataViewMemory0().getInt32(retptr + 4 * 2, true);
-                if (r2) {
-                    throw takeFromExternrefTable0(r1);
-                }
-                return Maps.__wrap(r0);
             } finally {
                 wasm.__wbindgen_add_to_stack_pointer(16);
             }

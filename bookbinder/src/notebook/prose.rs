@@ -43,7 +43,7 @@ pub(crate) fn links(source: &str) -> Vec<Link> {
     found
 }
 
-/// mdBook's own extensions of Markdown.
+/// mdBook's own extensions of Markdown, and [`crate::formulas`].
 pub(crate) fn options() -> Options {
     Options::ENABLE_TABLES
         | Options::ENABLE_FOOTNOTES
@@ -52,6 +52,7 @@ pub(crate) fn options() -> Options {
         | Options::ENABLE_HEADING_ATTRIBUTES
         | Options::ENABLE_GFM
         | Options::ENABLE_DEFINITION_LIST
+        | Options::ENABLE_MATH
 }
 
 /// Whether a link has a scheme (`https:`, `mailto:`).

@@ -5,37 +5,26 @@
 //! By its name it is `cargo` or `rustup`, of which evcxr asks where cargo is; by its own name it is what cargo calls
 //! in place of rustc (`RUSTC_WRAPPER`) while a call is noted.
 
-use std::collections::HashSet;
+mod call;
+mod metadata;
+
 use std::collections::hash_map::DefaultHasher;
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::hash::{Hash, Hasher};
 use std::io::{Error, Result, Write};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
-use serde_json::Value;
+use call::{CRATE, Call, told};
 
 /// The value that `CARGO_HOME` had, empty where it had none, while rust-analyzer is to find this program by it.
 const HOME: &str = "CANDLELIGHT_CARGO_HOME";
-/// From the registry, whose types stand in what cells can name, or whose macros these are written with.
-const SEEN: [&str; 8] = [
-    "candle-core",
-    "candle-nn",
-    "cfg-if",
-    "half",
-    "hashbrown",
-    "image",
-    "num-traits",
-    "safetensors",
-];
 /// Names the file for the call that is to be noted.
 const NOTE: &str = "CANDLELIGHT_CALL";
-/// The crate that evcxr makes of a cell.
-const CRATE: &str = "ctx";
 /// What cargo reads in the context's folder.
 const FILES: [&str; 4] = [
     "Cargo.toml",
@@ -47,7 +36,6 @@ const FILES: [&str; 4] = [
 const VARIABLES: [&str; 3] = ["RUSTC", "RUSTFLAGS", "CARGO_TARGET_DIR"];
 /// rustc's status where a crate has errors; any other is trouble of its own.
 const HAS_ERRORS: i32 = 1;
-const SEPARATOR: u8 = 0;
 
 fn main() -> ExitCode {
     let mut arguments = env::args_os();
@@ -137,8 +125,7 @@ fn real_cargo() -> Result<Command> {
     Ok(command)
 }
 
-/// `cargo metadata`, for rust-analyzer: what cells see the types of, and what is nobody's but theirs left out. All
-/// platforms' dependencies are 140 MB of source, which would be loaded and resolved before the first cell.
+/// `cargo metadata`, for rust-analyzer.
 fn metadata(arguments: &[OsString]) -> Result<ExitCode> {
     let output = real_cargo()?
         .args(arguments)
@@ -146,7 +133,7 @@ fn metadata(arguments: &[OsString]) -> Result<ExitCode> {
         .output()?;
     let mut text = output.stdout;
     if let Ok(mut metadata) = serde_json::from_slice(&text) {
-        prune(&mut metadata);
+        metadata::prune(&mut metadata);
         text = serde_json::to_vec(&metadata)?;
     }
     std::io::stdout().write_all(&text)?;
@@ -154,35 +141,6 @@ fn metadata(arguments: &[OsString]) -> Result<ExitCode> {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     })
-}
-
-/// Leaves packages that are here in source, as Candlelight and Rust's own, and those of [`SEEN`].
-fn prune(metadata: &mut Value) {
-    let Some(packages) = metadata["packages"].as_array_mut() else {
-        return;
-    };
-    let seen = |package: &Value| {
-        let name = package["name"].as_str().unwrap_or_default();
-        package["source"].is_null() || SEEN.contains(&name)
-    };
-    packages.retain(seen);
-    let kept: HashSet<String> = packages
-        .iter()
-        .filter_map(|package| Some(package["id"].as_str()?.to_owned()))
-        .collect();
-    let is_kept = |id: &Value| id.as_str().is_some_and(|id| kept.contains(id));
-    let Some(nodes) = metadata["resolve"]["nodes"].as_array_mut() else {
-        return;
-    };
-    nodes.retain(|node| is_kept(&node["id"]));
-    for node in nodes {
-        if let Some(dependencies) = node["dependencies"].as_array_mut() {
-            dependencies.retain(is_kept);
-        }
-        if let Some(dependencies) = node["deps"].as_array_mut() {
-            dependencies.retain(|dependency| is_kept(&dependency["pkg"]));
-        }
-    }
 }
 
 /// In cargo's place: notes the call where it is the cell's, and makes it.
@@ -219,90 +177,6 @@ fn rustc(arguments: &[OsString]) -> Result<ExitCode> {
         .args(arguments)
         .env_remove(NOTE)
         .exec())
-}
-
-/// How cargo calls rustc for a cell.
-struct Call {
-    key: u64,
-    program: OsString,
-    arguments: Vec<OsString>,
-    variables: Vec<(OsString, OsString)>,
-}
-
-impl Call {
-    fn write(&self, path: &Path) -> Result<()> {
-        let mut fields = vec![
-            self.key.to_string().into_bytes(),
-            self.program.as_bytes().to_vec(),
-            self.arguments.len().to_string().into_bytes(),
-        ];
-        fields.extend(self.arguments.iter().map(|text| text.as_bytes().to_vec()));
-        for (name, value) in &self.variables {
-            fields.extend([name.as_bytes().to_vec(), value.as_bytes().to_vec()]);
-        }
-        // Whole or not at all.
-        let beside = path.with_extension("part");
-        fs::write(&beside, fields.join(&SEPARATOR))?;
-        fs::rename(beside, path)
-    }
-
-    fn read(path: &Path) -> Option<Self> {
-        let text = fs::read(path).ok()?;
-        let mut fields = text.split(|&byte| byte == SEPARATOR);
-        let mut next = || Some(OsString::from_vec(fields.next()?.to_vec()));
-        let key = next()?.to_str()?.parse().ok()?;
-        let program = next()?;
-        let count: usize = next()?.to_str()?.parse().ok()?;
-        let arguments = (0..count).map(|_| next()).collect::<Option<_>>()?;
-        let mut variables = Vec::new();
-        while let Some(name) = next() {
-            variables.push((name, next()?));
-        }
-        Some(Self {
-            key,
-            program,
-            arguments,
-            variables,
-        })
-    }
-
-    /// Makes it a check, against the libraries that cells link to: `cargo check` would first check all of these. Its
-    /// incremental results are not the build's.
-    fn check(&mut self) {
-        let is_incremental = |word: &OsString| word.to_string_lossy().starts_with("incremental=");
-        while let Some(at) = self.arguments.iter().position(is_incremental) {
-            self.arguments.drain(at - 1..=at);
-        }
-        for word in &mut self.arguments {
-            if word.to_string_lossy().starts_with("--emit=") {
-                *word = "--emit=metadata".into();
-            }
-        }
-    }
-
-    /// The library that it makes, if it makes one.
-    fn artifact(&self) -> Option<PathBuf> {
-        let links = |argument: &OsString| {
-            let text = argument.to_string_lossy();
-            text.starts_with("--emit=") && text.contains("link")
-        };
-        if !self.arguments.iter().any(links) {
-            return None;
-        }
-        let at = self.arguments.iter().position(|one| one == "--out-dir")?;
-        let folder = Path::new(self.arguments.get(at + 1)?);
-        let (prefix, suffix) = (env::consts::DLL_PREFIX, env::consts::DLL_SUFFIX);
-        Some(folder.join(format!("{prefix}{CRATE}{suffix}")))
-    }
-}
-
-/// As cargo tells of a library that it has made.
-fn told(artifact: &Path) -> String {
-    let path = artifact.display().to_string();
-    let path = path.replace('\\', "\\\\").replace('"', "\\\"");
-    format!(
-        r#"{{"reason":"compiler-artifact","target":{{"name":"{CRATE}"}},"filenames":["{path}"]}}"#
-    )
 }
 
 /// All that cargo goes by, but for the cell and whether it is checked or built.
