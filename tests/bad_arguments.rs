@@ -184,7 +184,7 @@ fn max_pool2d_refuses() {
         ),
         (
             MaxPool2d::builder(2).dilation(0),
-            "MaxPool2d: dilation=(0, 0) must be at least 1",
+            "MaxPool2d: dilation=(0, 0) must be at least 1; 1 leaves no gaps",
         ),
         (
             MaxPool2d::builder(3).padding(2),

@@ -94,7 +94,7 @@ impl Project {
     /// The kernel program, there once it has been built.
     #[must_use]
     pub fn kernel_program(&self) -> PathBuf {
-        self.target().join("kernel").join(format!(
+        self.target().join("book").join(format!(
             "candlelight-kernel{}",
             std::env::consts::EXE_SUFFIX
         ))

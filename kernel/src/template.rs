@@ -7,12 +7,11 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-/// What computes is optimised whatever the cell's own level: cells' hot loops are theirs. All else is built
-/// at 1, or 0 where it is large and hardly runs, for the reader waits for it. The list at 3 is that of the
-/// workspace's `profile.dev`, and a crate of the cells'.
+/// What computes is optimised whatever the cell's own level: cells' hot loops are theirs. All else is not, for the
+/// reader waits for it; a level for all would be that of procedural macros too. The lists are those of the workspace's
+/// `profile.dev`, and a crate of the cells'.
 const CARGO_CONFIG: &str = r#"# Written by the kernel: what cells compute with optimised, the cells themselves compiled fast.
 [profile.dev.package."*"]
-opt-level = 1
 debug = false
 debug-assertions = false
 overflow-checks = false
@@ -29,24 +28,33 @@ rayon = { opt-level = 3 }
 rayon-core = { opt-level = 3 }
 flate2 = { opt-level = 3 }
 miniz_oxide = { opt-level = 3 }
-# candle's reader of language models' tokenizers, which no cell reaches.
-tokenizers = { opt-level = 0 }
-aho-corasick = { opt-level = 0 }
-fancy-regex = { opt-level = 0 }
-regex = { opt-level = 0 }
-regex-automata = { opt-level = 0 }
-regex-syntax = { opt-level = 0 }
-# Colour profiles, which MNIST's pictures have none of.
-moxcms = { opt-level = 0 }
-pxfm = { opt-level = 0 }
-# A download waits for the network; its ciphers are assembler.
-rustls = { opt-level = 0 }
-rustls-webpki = { opt-level = 0 }
-ureq = { opt-level = 0 }
-ureq-proto = { opt-level = 0 }
-# Complex numbers, which are no tensors.
-gemm-c32 = { opt-level = 0 }
-gemm-c64 = { opt-level = 0 }
+# What reads, writes and draws.
+base64 = { opt-level = 1 }
+crc32fast = { opt-level = 1 }
+crossbeam-deque = { opt-level = 1 }
+crossbeam-epoch = { opt-level = 1 }
+crossbeam-utils = { opt-level = 1 }
+fdeflate = { opt-level = 1 }
+gemm-f16 = { opt-level = 1 }
+half = { opt-level = 1 }
+hashbrown = { opt-level = 1 }
+image = { opt-level = 1 }
+indexmap = { opt-level = 1 }
+libm = { opt-level = 1 }
+md-5 = { opt-level = 1 }
+num-traits = { opt-level = 1 }
+plotters = { opt-level = 1 }
+plotters-backend = { opt-level = 1 }
+plotters-svg = { opt-level = 1 }
+png = { opt-level = 1 }
+rand = { opt-level = 1 }
+rand_chacha = { opt-level = 1 }
+rand_core = { opt-level = 1 }
+rand_distr = { opt-level = 1 }
+safetensors = { opt-level = 1 }
+serde_json = { opt-level = 1 }
+simd-adler32 = { opt-level = 1 }
+zip = { opt-level = 1 }
 "#;
 
 /// The folder of templates and contexts, and where the cells' crate comes from.

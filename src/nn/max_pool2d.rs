@@ -132,7 +132,7 @@ impl MaxPool2dBuilder {
         };
         for (name, size, cure) in [
             ("kernel_size", kernel_size, also),
-            ("dilation", dilation, ""),
+            ("dilation", dilation, "; 1 leaves no gaps"),
             ("stride", stride, "; leave it out for stride = kernel_size"),
         ] {
             if size.has_zero() {

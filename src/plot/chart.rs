@@ -12,7 +12,7 @@ use super::axis::{bar_width, percent, power, tick, x_limits, y_label_width, y_li
 use super::color::SERIES;
 use super::figure::FOREGROUND;
 use super::names::draw_names;
-use super::svg::{open, short, text_width};
+use super::svg::{open, text_width};
 use crate::{Error, Result};
 
 /// plotters places things on whole units; with two to a pixel curves are smooth.
@@ -152,7 +152,7 @@ fn draw_panel(
         .x_label_area_size(bottom)
         .y_label_area_size(left)
         .build_cartesian_2d(x_range.clone(), y_range.clone())?;
-    let x_text = |x: &f64| if panel.log { power(*x) } else { short(*x) };
+    let x_text = |x: &f64| if panel.log { power(*x) } else { tick(*x) };
     let y_text = |y: &f64| match panel {
         Panel { percent: true, .. } => percent(*y),
         Panel { log: true, .. } => power(*y),
@@ -162,7 +162,7 @@ fn draw_panel(
     let decades = |range: &Range<f64>| (range.end - range.start).round() as usize + 1;
     let (x_labels, y_labels) = match panel.log {
         true => (decades(&x_range), decades(&y_range)),
-        false => ((width as usize / 130).clamp(3, 9), 6),
+        false => (x_labels(panel, &x_range, width), 6),
     };
     let mut mesh = chart.configure_mesh();
     mesh.axis_style(INK.mix(0.5))
@@ -204,6 +204,16 @@ fn draw_panel(
 
 pub(super) type Chart<'a, 'b> =
     ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+
+/// How many ticks the x axis has at most: no fractions between points at whole numbers.
+fn x_labels(panel: &Panel, range: &Range<f64>, width: u32) -> usize {
+    let most = (width as usize / 130).clamp(3, 9);
+    let mut points = panel.series.iter().flat_map(|series| &series.points);
+    match points.all(|(x, _)| x.fract() == 0.0) {
+        true => most.min((range.end - range.start) as usize + 1).max(2),
+        false => most,
+    }
+}
 
 fn draw_series(
     chart: &mut Chart,

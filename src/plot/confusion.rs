@@ -38,7 +38,7 @@ pub fn confusion(confusion: &Confusion) -> Result<Figure> {
         title: &title,
         x_label: "predicted",
         y_label: "true",
-        text: |count| {
+        text: &|count| {
             if count == 0.0 {
                 String::new()
             } else {

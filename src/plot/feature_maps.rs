@@ -4,7 +4,7 @@ use super::Figure;
 use super::color::Scale;
 use super::heat_map::color_bar;
 use super::images::{Layout, Tile, matrix};
-use super::svg::{Canvas, short, text_width};
+use super::svg::{Canvas, alike, text_width};
 use crate::{Error, Result};
 
 /// Each channel of a tensor as a map of colours, all on one scale: white is 0, blue is above, and
@@ -118,8 +118,10 @@ fn draw<S: AsRef<str>>(
         })
         .collect();
     let layout = Layout::new(picture, "", &tiles, columns)?;
-    let text = [scale.low, scale.high, (scale.low + scale.high) / 2.0]
-        .map(|v| text_width(&short(v), 12.0));
+    let values = [scale.low, scale.high, (scale.low + scale.high) / 2.0];
+    let text = values
+        .map(alike(&values))
+        .map(|text| text_width(&text, 12.0));
     let width = layout.width + 6.0 + 12.0 + 6.0 + text.into_iter().fold(0.0, f64::max) + 12.0;
     let mut canvas = Canvas::new(width, layout.height);
     layout.draw(&mut canvas, &tiles)?;

@@ -3,7 +3,7 @@ use candle_core::Tensor;
 use super::Figure;
 use super::color::{Scale, hex};
 use super::images::matrix;
-use super::svg::{Anchor, Canvas, short, text_width};
+use super::svg::{Anchor, Canvas, alike, text_width};
 use crate::{Error, Result};
 
 const TITLE_SIZE: f64 = 15.0;
@@ -31,21 +31,22 @@ const MOST_LABELLED: usize = 14;
 /// # fn main() -> Result<()> {
 /// let matrix = Tensor::new(&[[1f32, -2.0], [0.5, 0.0]], &Device::Cpu)?;
 /// let figure = plot::heat_map(&matrix, "Gradient")?;
-/// assert!(figure.svg().contains(">-2<"));
+/// assert!(figure.svg().contains(">-2.0<"));
 /// # Ok(())
 /// # }
 /// ```
 pub fn heat_map(matrix: &Tensor, title: &str) -> Result<Figure> {
     let (values, rows, columns) = self::matrix("plot::heat_map", matrix)?;
     let names = |n: usize| (0..n).map(|i| i.to_string()).collect();
+    let text = alike(&values);
     let grid = Grid {
         values,
         rows: names(rows),
         columns: names(columns),
         title,
-        x_label: "",
-        y_label: "",
-        text: short,
+        x_label: "column",
+        y_label: "row",
+        text: &text,
         gray_diagonal: false,
     };
     grid.draw("plot::heat_map")
@@ -59,7 +60,7 @@ pub(super) struct Grid<'a> {
     pub title: &'a str,
     pub x_label: &'a str,
     pub y_label: &'a str,
-    pub text: fn(f64) -> String,
+    pub text: &'a dyn Fn(f64) -> String,
     /// Leave the diagonal gray and out of the colour scale.
     pub gray_diagonal: bool,
 }
@@ -100,7 +101,8 @@ impl Grid<'_> {
         let top = head + 20.0;
         let (plot_width, plot_height) = (cell * columns as f64, row_height * rows as f64);
         let bar = left + plot_width + 18.0;
-        let bar_texts = [scale.high, (scale.low + scale.high) / 2.0, scale.low].map(short);
+        let ends = [scale.high, (scale.low + scale.high) / 2.0, scale.low];
+        let bar_texts = ends.map(alike(&ends));
         let right = if labelled {
             left + plot_width
         } else {
@@ -181,6 +183,7 @@ pub(super) fn color_bar(
         .flat_map(|i| scale.color(value(f64::from(i) / 63.0)))
         .collect();
     canvas.pixels([x, y, width, height], &rgb, 1, "colour scale")?;
+    let text = alike(&[0.0, 0.5, 1.0].map(value));
     for part in [0.0, 0.5, 1.0] {
         let baseline = y + 0.7 * TEXT_SIZE + part * (height - 0.7 * TEXT_SIZE);
         canvas.text(
@@ -188,7 +191,7 @@ pub(super) fn color_bar(
             baseline,
             TEXT_SIZE,
             Anchor::Start,
-            &short(value(part)),
+            &text(value(part)),
         );
     }
     Ok(())

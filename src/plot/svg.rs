@@ -181,9 +181,52 @@ pub(super) fn short(value: f64) -> String {
     }
 }
 
+/// How to write values that stand together: with as many decimals each, and no more than they need.
+pub(super) fn alike(values: &[f64]) -> impl Fn(f64) -> String + use<> {
+    let finite = || values.iter().copied().filter(|value| value.is_finite());
+    let largest = finite().map(f64::abs).fold(0.0, f64::max);
+    let most: i32 = match largest {
+        _ if !(5e-3..1e5).contains(&largest) => -1,
+        _ if largest >= 100.0 => 0,
+        _ if largest >= 10.0 => 1,
+        _ => 2,
+    };
+    let rounded = |value: f64, decimals: i32| (value * 10f64.powi(decimals)).round();
+    let needed = |decimals: &i32| {
+        finite().any(|value| rounded(value, *decimals) != 10.0 * rounded(value, *decimals - 1))
+    };
+    let decimals = (1..=most).rev().find(needed).unwrap_or(0) as usize;
+    move |value| {
+        if most < 0 || value == 0.0 || !value.is_finite() {
+            return short(value);
+        }
+        let text = format!("{value:.decimals$}");
+        let is_zero = text.trim_start_matches(['-', '0', '.']).is_empty();
+        text.trim_start_matches(if is_zero { "-" } else { "" })
+            .into()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_that_stand_together_have_as_many_decimals() {
+        let all = |values: &[f64]| {
+            let text = alike(values);
+            values.iter().map(|&value| text(value)).collect::<Vec<_>>()
+        };
+        assert_eq!(all(&[0.5, 1.0, 0.0, -1.5]), ["0.5", "1.0", "0", "-1.5"]);
+        assert_eq!(all(&[3.0, -12.0]), ["3", "-12"]);
+        assert_eq!(
+            all(&[-0.70, -7.0, -75.9, 0.01]),
+            ["-0.7", "-7.0", "-75.9", "0.0"]
+        );
+        assert_eq!(all(&[0.25, 0.5, -0.001]), ["0.25", "0.50", "0.00"]);
+        assert_eq!(all(&[100.4, 0.6]), ["100", "1"]);
+        assert_eq!(all(&[0.001, f64::NAN]), ["1e-3", "NaN"]);
+    }
 
     #[test]
     fn text_is_escaped_and_values_are_short() {

@@ -4,13 +4,11 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . tests/jupyter/venv.sh
-# With the flags and the changed crate of rust-analyzer (Cargo.toml) that `cargo book` builds its own kernel with, so that
-# evcxr is compiled once for both.
-cargo build --locked --profile kernel --package stock-kernel \
-  --config "build.rustflags=['--cfg=no_salsa_async_drops']"
+# In the profile that `cargo book` builds its own kernel in, so that evcxr is compiled once for both.
+cargo build --locked --profile book --package stock-kernel
 export JUPYTER_DATA_DIR="$home/data" JUPYTER_PATH="$home/data"
 mkdir -p "$home/data"
-"$target/kernel/evcxr_jupyter" --install >/dev/null
+"$target/book/evcxr_jupyter" --install >/dev/null
 
 # One folder for all notebooks: candle is built once, not once a notebook.
 export EVCXR_TMPDIR="$home/context"

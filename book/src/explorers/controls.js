@@ -19,8 +19,9 @@
     /** A slider with its value beside it; `get` and `set` are numbers. */
     function slider(label, { min, max, step = 1, value, show = String }, changed) {
         const id = `explorer-${ids += 1}`;
-        const out = el('output', { for: id }, show(Number(value)));
         const input = el('input', { type: 'range', id, min, max, step, value });
+        // What the slider made of the value: the next of its steps.
+        const out = el('output', { for: id }, show(Number(input.value)));
         input.addEventListener('input', () => {
             out.textContent = show(Number(input.value));
             changed();

@@ -74,10 +74,8 @@ fn newest(path: &Path) -> Option<SystemTime> {
 
 fn build(project: &Project, report: &mut dyn FnMut(&str)) -> Result<()> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--locked", "--profile", "kernel"])
+        .args(["build", "--locked", "--profile", "book"])
         .args(["--package", "candlelight-kernel"])
-        // rust-analyzer drops things in threads of its own, which a copy of a warm context does not have.
-        .args(["--config", "build.rustflags=['--cfg=no_salsa_async_drops']"])
         .arg("--target-dir")
         .arg(project.target())
         .current_dir(&project.workspace)
@@ -104,7 +102,7 @@ fn build(project: &Project, report: &mut dyn FnMut(&str)) -> Result<()> {
     if !cargo.wait()?.success() {
         bail!(
             "the kernel does not build ({}); see \
-             `cargo build --profile kernel --package candlelight-kernel`",
+             `cargo build --profile book --package candlelight-kernel`",
             error.as_deref().unwrap_or("no message")
         );
     }
