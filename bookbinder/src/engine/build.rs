@@ -10,7 +10,8 @@ use anyhow::{Context, Result, bail};
 use crate::project::Project;
 
 /// What the program is made from, below the workspace.
-const SOURCES: [&str; 7] = [
+const SOURCES: [&str; 8] = [
+    ".cargo/config.toml",
     "Cargo.toml",
     "Cargo.lock",
     "kernel/Cargo.toml",
