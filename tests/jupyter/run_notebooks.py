@@ -29,6 +29,7 @@ KERNEL = os.environ.get("JUPYTER_KERNEL", "rust")
 TIMEOUT = 1500
 # Notebooks at a time: a kernel mostly has one thread at work.
 WORKERS = 2
+CUT_SHORT = "the end of a cell's text is missing"
 # A number, one space and its unit; a narrow one has more white space before it.
 MEASURED = re.compile(r"\s*\b\d+(\.\d+)? (ns|µs|ms|s|GFLOP/s|GB/s|times)\b")
 
@@ -120,18 +121,40 @@ def check_gradients():
         raise AssertionError(f"gradients across cells: expected 3 2, printed {printed!r}")
 
 
+def cut_short(stored, live):
+    """Whether nothing differs but that some text lacks its end. Stock evcxr sends a cell's last lines on another
+    thread than that the cell is done, and what comes later belongs to no cell."""
+    for old, new in zip(stored.cells, live.cells, strict=True):
+        if old.cell_type == "code":
+            if (kinds_of(old), values_of(old)) != (kinds_of(new), values_of(new)):
+                return False
+            for name, lines in text_of(new).items():
+                of_old = text_of(old).get(name, [])
+                if without_times(of_old[: len(lines)]) != without_times(lines):
+                    return False
+    return KERNEL == "rust"
+
+
 def check(path):
     """What differs from the stored outputs, a line each, and how long it took."""
     start = time.monotonic()
     stored = nbformat.read(path, as_version=nbformat.NO_CONVERT)
     nbformat.validate(stored)
+    problems = differences_now(path, stored)
+    if problems == [CUT_SHORT]:
+        print(f"{path.name}: {CUT_SHORT}; once more", flush=True)
+        problems = differences_now(path, stored)
+    return path, problems, time.monotonic() - start
+
+
+def differences_now(path, stored):
     live = nbformat.read(path, as_version=nbformat.NO_CONVERT)
     try:
         run(live)
-        problems = list(differences(stored, live))
     except nbclient.exceptions.CellExecutionError as error:
-        problems = [str(error)]
-    return path, problems, time.monotonic() - start
+        return [str(error)]
+    problems = list(differences(stored, live))
+    return [CUT_SHORT] if problems and cut_short(stored, live) else problems
 
 
 def take(folders):
