@@ -1,10 +1,18 @@
 //! Trains a net on MNIST and evaluates it.
 //!
 //!     cargo run --release --example train -- --epochs 3 --momentum 0.9
+//!
+//! As two processes, each with half of the images (needs an MPI, and the feature mpi):
+//!
+//!     cargo build --release --features mpi --example train
+//!     mpirun -n 2 target/release/examples/train --backend mpi --batch-size 32
 
 use std::error::Error;
 use std::process::ExitCode;
 
+use candlelight::distributed::{
+    Backend, DistributedSampler, ProcessGroup, destroy_process_group, init_process_group,
+};
 use candlelight::prelude::*;
 use clap::{Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -35,6 +43,10 @@ struct Args {
     /// Which network
     #[arg(long, value_enum, default_value_t = NetName::Small)]
     net: NetName,
+    /// Train as one of the processes that mpirun, torchrun or srun has started, each with its share of the images;
+    /// the batch size is each one's own. What carries the gradients: mpi
+    #[arg(long)]
+    backend: Option<Backend>,
     /// The folder that holds MNIST/raw
     #[arg(long, default_value = "data")]
     data: String,
@@ -73,6 +85,12 @@ fn main() -> ExitCode {
 
 fn run(args: Args) -> std::result::Result<(), Box<dyn Error>> {
     let device: DeviceChoice = args.device.parse()?;
+    let group = args.backend.map(init_process_group).transpose()?;
+    let first = group.as_ref().is_none_or(|group| group.rank() == 0);
+    // The other ranks find what rank 0 has fetched.
+    if !first {
+        wait(group.as_ref())?;
+    }
     let normalize = compose![ToTensor, Normalize::new([0.1307], [0.3081])?];
     let fetched = download_bar()?;
     let shown = fetched.clone();
@@ -80,7 +98,7 @@ fn run(args: Args) -> std::result::Result<(), Box<dyn Error>> {
     let train = Mnist::builder(&args.data)
         .train(true)
         .transform(normalize.clone())
-        .download(args.download)
+        .download(args.download && first)
         .on_download(move |progress| {
             shown.set_message(progress.file.clone());
             shown.set_length(progress.total.unwrap_or(progress.received));
@@ -88,37 +106,55 @@ fn run(args: Args) -> std::result::Result<(), Box<dyn Error>> {
         })
         .build()?;
     fetched.finish_and_clear();
+    if first {
+        wait(group.as_ref())?;
+    }
     let test = Mnist::builder(&args.data)
         .train(false)
         .transform(normalize)
         .build()?;
-    let train = DataLoader::builder(train)
-        .batch_size(args.batch_size as usize)
-        .shuffle(true)
-        .build()?;
-    let test = DataLoader::builder(test).batch_size(1000).build()?;
+    let images = train.len();
+    let train = DataLoader::builder(train).batch_size(args.batch_size as usize);
+    let train = match &group {
+        Some(group) => {
+            let sampler = DistributedSampler::builder(images, group).seed(args.seed);
+            train.sampler(sampler.build()?)
+        }
+        None => train.shuffle(true),
+    };
+    let loaders = (
+        train.build()?,
+        DataLoader::builder(test).batch_size(1000).build()?,
+    );
 
     manual_seed(args.seed);
     let vb = var_builder(DType::F32, &device);
+    let group_of = group.as_ref();
     match args.net {
-        NetName::Small => fit(&args, Net::new(vb)?, "small", device, &train, &test),
-        NetName::Large => fit(&args, LargeNet::new(vb)?, "large", device, &train, &test),
+        NetName::Small => fit(&args, Net::new(vb)?, device, group_of, &loaders),
+        NetName::Large => fit(&args, LargeNet::new(vb)?, device, group_of, &loaders),
+    }?;
+    if let Some(group) = &group {
+        destroy_process_group(group)?;
     }
+    Ok(())
+}
+
+fn wait(group: Option<&ProcessGroup>) -> Result<()> {
+    group.map_or(Ok(()), ProcessGroup::barrier)
 }
 
 fn fit(
     args: &Args,
     net: impl Network + Clone + 'static,
-    name: &str,
     device: DeviceChoice,
-    train: &DataLoader,
-    test: &DataLoader,
+    group: Option<&ProcessGroup>,
+    (train, test): &(DataLoader, DataLoader),
 ) -> std::result::Result<(), Box<dyn Error>> {
     let threads = rayon::current_num_threads();
-    eprintln!(
-        "{} parameters, on {device}, {threads} threads",
-        net.parameter_count()
-    );
+    let parameters = net.parameter_count();
+    let rank = group.map_or(String::new(), |group| format!("{group}: "));
+    eprintln!("{rank}{parameters} parameters, on {device}, {threads} threads");
     let criterion = CrossEntropyLoss::builder().build()?;
     let sgd = Sgd::builder(net.parameters(), args.lr)
         .momentum(args.momentum)
@@ -126,15 +162,24 @@ fn fit(
     let mut trainer = Trainer::builder(net, criterion, sgd)
         .device(&device)
         .epochs(usize::from(args.epochs))
-        .on_progress(bar()?)
-        .build()?;
-    let history = trainer.fit(train, Some(test))?;
+        .on_progress(bar()?);
+    if let Some(group) = group {
+        trainer = trainer.process_group(group);
+    }
+    let history = trainer.build()?.fit(train, Some(test))?;
+    if group.is_some_and(|group| group.rank() > 0) {
+        return Ok(());
+    }
     println!("{history}");
     if args.json {
         let last = history.last();
         let line = json!({
             "device": device.name(),
-            "net": name,
+            "net": match args.net {
+                NetName::Small => "small",
+                NetName::Large => "large",
+            },
+            "ranks": group.map_or(1, ProcessGroup::world_size),
             "epochs": args.epochs,
             "batch_size": args.batch_size,
             "threads": threads,

@@ -182,6 +182,28 @@ pub enum Error {
         problem: String,
     },
 
+    /// This build cannot do it.
+    #[error("{what}: this build is without the feature {feature}; build with --features {feature}")]
+    MissingFeature {
+        /// What was asked for.
+        what: String,
+        /// The feature of this crate.
+        feature: &'static str,
+    },
+
+    /// One process of several failed.
+    #[error("rank {rank} of {world_size}: {source}; the other ranks are ended with it: {cure}")]
+    RankFailed {
+        /// Its number.
+        rank: usize,
+        /// How many there are.
+        world_size: usize,
+        /// Why.
+        source: Box<Error>,
+        /// From where to go on.
+        cure: String,
+    },
+
     /// A picture cannot be drawn.
     #[error("{picture}: {problem}")]
     Plot {

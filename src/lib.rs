@@ -10,6 +10,7 @@
 //! | the optimizers, the learning rate's schedules | [`optim`], [`optim::schedule`] |
 //! | saved parameters and state | [`state`] |
 //! | the training loop, its history, its metrics | [`train`] |
+//! | several processes that train one net | [`distributed`] |
 //! | pictures | [`plot`] |
 //! | PyTorch's `.pt` files | [`pt`] |
 //! | seeds | [`random`] |
@@ -39,6 +40,7 @@
 //! ```
 
 pub mod data;
+pub mod distributed;
 pub mod error;
 mod files;
 pub mod loss;

@@ -4,13 +4,17 @@
 //! twice, and an addition on threads of candle's own, which spin afterwards and keep a core from the kernels.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 
 use candle_core::backprop::GradStore;
 use candle_core::{Result, Tensor};
 
+/// Takes a variable and a gradient of it; for one that is used twice, it is called twice.
+type Sink = Box<dyn FnMut(&Tensor, Tensor)>;
+
 thread_local! {
-    /// Variables with their gradients, while [`backward`] runs on this thread.
-    static HANDED_OVER: RefCell<Option<Vec<(Tensor, Tensor)>>> = const { RefCell::new(None) };
+    /// Where gradients are handed over to, while [`backward_into`] runs on this thread.
+    static SINK: RefCell<Option<Sink>> = const { RefCell::new(None) };
 }
 
 /// Ends the handing over, also after an error or a panic.
@@ -18,16 +22,19 @@ struct End;
 
 impl Drop for End {
     fn drop(&mut self) {
-        HANDED_OVER.take();
+        SINK.take();
     }
 }
 
 /// What `loss.backward()` gives.
 pub(crate) fn backward(loss: &Tensor) -> Result<GradStore> {
-    let _end = End;
-    HANDED_OVER.set(Some(Vec::new()));
-    let mut grads = loss.backward()?;
-    for (variable, grad) in HANDED_OVER.take().unwrap_or_default() {
+    let handed_over = Rc::new(RefCell::new(Vec::new()));
+    let all = handed_over.clone();
+    let mut grads = backward_into(
+        loss,
+        Box::new(move |variable, grad| all.borrow_mut().push((variable.clone(), grad))),
+    )?;
+    for (variable, grad) in handed_over.take() {
         // A variable that is used twice.
         let grad = match grads.remove(&variable) {
             Some(other) => (other + grad)?,
@@ -38,14 +45,21 @@ pub(crate) fn backward(loss: &Tensor) -> Result<GradStore> {
     Ok(grads)
 }
 
+/// What `loss.backward()` gives besides what was handed to `sink`, which it is while the way back goes on.
+pub(crate) fn backward_into(loss: &Tensor, sink: Sink) -> Result<GradStore> {
+    let _end = End;
+    SINK.set(Some(sink));
+    loss.backward()
+}
+
 /// For an operation's way back: gives the gradient back where candle has to add it up.
 pub(super) fn hand_over(to: &Tensor, grad: Tensor) -> Option<Tensor> {
     if !to.is_variable() {
         return Some(grad);
     }
-    HANDED_OVER.with_borrow_mut(|all| match all {
-        Some(all) => {
-            all.push((to.clone(), grad));
+    SINK.with_borrow_mut(|sink| match sink {
+        Some(sink) => {
+            sink(to, grad);
             None
         }
         None => Some(grad),

@@ -159,17 +159,29 @@ impl fmt::Debug for Evaluation {
 /// # }
 /// ```
 pub fn evaluate(net: &dyn Network, loader: &DataLoader, device: &Device) -> Result<Evaluation> {
-    match device.is_cpu() {
-        true => awake(|| evaluate_here(net, loader, device)),
-        false => evaluate_here(net, loader, device),
-    }
+    let all = evaluate_share(net, loader, device, (0, 1))?;
+    all.ok_or(Error::EmptyDataset { what: "evaluate" })
 }
 
-fn evaluate_here(net: &dyn Network, loader: &DataLoader, device: &Device) -> Result<Evaluation> {
-    if loader.is_empty() {
-        return Err(Error::EmptyDataset { what: "evaluate" });
+/// Of the batches those of rank `rank` of `ranks`; none where it has none.
+pub(super) fn evaluate_share(
+    net: &dyn Network,
+    loader: &DataLoader,
+    device: &Device,
+    (rank, ranks): (usize, usize),
+) -> Result<Option<Evaluation>> {
+    if loader.len() <= rank {
+        return Ok(None);
     }
-    let mut batches = Prefetch::new(loader)?;
+    let batches = Prefetch::new(loader.pass(rank, ranks)?, loader);
+    match device.is_cpu() {
+        true => awake(|| evaluate_here(net, batches, device)),
+        false => evaluate_here(net, batches, device),
+    }
+    .map(Some)
+}
+
+fn evaluate_here(net: &dyn Network, mut batches: Prefetch, device: &Device) -> Result<Evaluation> {
     let mut found = Found::default();
     // A batch's logits are read while the net works on the next one.
     let mut last = None;

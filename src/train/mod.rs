@@ -12,7 +12,7 @@ mod trainer;
 
 pub use checkpoint::Checkpoint;
 pub use confusion::Confusion;
-pub use device::{DeviceChoice, pick_device};
+pub use device::{DeviceChoice, Hardware, best_device};
 pub use evaluate::{Evaluation, Mistake, evaluate};
 pub use history::{EpochRecord, History, StepRecord};
 pub use progress::Progress;

@@ -12,13 +12,13 @@ pub(super) struct Prefetch {
 }
 
 impl Prefetch {
-    pub(super) fn new(loader: &DataLoader) -> Result<Self> {
-        Ok(Self {
-            batches: loader.iter()?,
+    pub(super) fn new(batches: Batches, loader: &DataLoader) -> Self {
+        Self {
+            batches,
             // Workers are ahead by themselves.
             ahead: loader.num_workers() == 0 && loader.dataset().can_prefetch(),
             next: None,
-        })
+        }
     }
 
     /// The index of each image in the data set.
@@ -62,7 +62,7 @@ mod tests {
             .unwrap()
             .map(|batch| values(batch.unwrap()))
             .collect();
-        let mut batches = Prefetch::new(&loader).unwrap();
+        let mut batches = Prefetch::new(loader.iter().unwrap(), &loader);
         assert!(batches.ahead);
         let mut found = Vec::new();
         while let Some(batch) = batches.next() {

@@ -5,10 +5,12 @@ use std::time::Instant;
 use candle_core::Device;
 
 use super::awake::awake;
-use super::evaluate::{Logits, right};
+use super::evaluate::{Logits, evaluate_share, right};
 use super::prefetch::Prefetch;
-use super::{Checkpoint, EpochRecord, History, Progress, StepRecord, device, evaluate};
+use super::{Checkpoint, EpochRecord, History, Progress, StepRecord, device};
 use crate::data::{Batch, DataLoader};
+use crate::distributed::{ProcessGroup, Reducer};
+use crate::error::invalid;
 use crate::loss::CrossEntropyLoss;
 use crate::nn::Network;
 use crate::ops::backward::backward;
@@ -66,6 +68,8 @@ pub struct Trainer {
     epochs: usize,
     schedule: Option<Scheduled>,
     checkpoint: Option<PathBuf>,
+    /// Where it is one of several processes.
+    reducer: Option<Reducer>,
     /// What the next `fit` goes on from.
     resumed: Option<Checkpoint>,
     on_progress: Vec<Callback>,
@@ -148,11 +152,39 @@ impl Trainer {
     /// [`Error::EmptyDataset`] where a loader has no batch, [`Error::WrongShape`] where the net does
     /// not give (N, classes) or the criterion not one number, [`Error::Io`] where a checkpoint cannot be
     /// written, [`Error::WrongState`] where it goes on from a checkpoint whose loaders had other kinds of
-    /// generators, and what data set, net, criterion, optimizer and schedule return.
+    /// generators, and what data set, net, criterion, optimizer and schedule return. Of several processes:
+    /// [`Error::InvalidParameter`] where the loader does not give each rank a share of its own, and
+    /// [`Error::RankFailed`], which holds any other.
     pub fn fit(&mut self, train: &DataLoader, test: Option<&DataLoader>) -> Result<History> {
-        match self.device.is_cpu() {
+        let result = match self.device.is_cpu() {
             true => awake(|| self.fit_here(train, test)),
             false => self.fit_here(train, test),
+        };
+        match &self.reducer {
+            Some(reducer) => result.map_err(|error| reducer.group().failed(error)),
+            None => result,
+        }
+    }
+
+    fn group(&self) -> Option<&ProcessGroup> {
+        self.reducer.as_ref().map(Reducer::group)
+    }
+
+    /// Refuses a loader that gives two ranks the same images.
+    fn expect_share(&self, train: &DataLoader) -> Result<()> {
+        let Some(group) = self.group().filter(|group| group.world_size() > 1) else {
+            return Ok(());
+        };
+        let of = train.sampler().map(|s| (s.rank(), s.num_replicas()));
+        match of == Some((group.rank(), group.world_size())) {
+            true => Ok(()),
+            false => invalid(
+                "Trainer",
+                "process_group",
+                group,
+                "needs a train loader whose sampler is for this rank; build it with \
+                 sampler(DistributedSampler::builder(images, &group).build()?)",
+            ),
         }
     }
 
@@ -160,6 +192,7 @@ impl Trainer {
         if train.is_empty() || test.is_some_and(DataLoader::is_empty) {
             return Err(Error::EmptyDataset { what: "Trainer" });
         }
+        self.expect_share(train)?;
         // Taken only when the loaders fit: after an error it can be tried again with others.
         if let Some(checkpoint) = &self.resumed {
             checkpoint.restore_loaders(train, test)?;
@@ -177,9 +210,8 @@ impl Trainer {
             };
             let mut record = self.epoch(train, &mut progress, &mut history)?;
             if let Some(test) = test {
-                let evaluation = evaluate(self.net.as_ref(), test, &self.device)?;
-                (record.test_loss, record.test_accuracy) =
-                    (Some(evaluation.loss), Some(evaluation.accuracy));
+                let (loss, accuracy) = self.evaluate(test)?;
+                (record.test_loss, record.test_accuracy) = (Some(loss), Some(accuracy));
             }
             self.go_on(Every::Epoch)?;
             history.epochs.push(record);
@@ -210,12 +242,15 @@ impl Trainer {
         let start = Instant::now();
         let epoch = progress.epoch;
         let (mut images_seen, mut images_right, mut loss_sum) = (0, 0, 0.0);
-        let mut batches = Prefetch::new(train)?;
+        if let Some(sampler) = train.sampler() {
+            sampler.set_epoch(epoch - 1);
+        }
+        let mut batches = Prefetch::new(train.iter()?, train);
         for i in 0.. {
             let Some(batch) = batches.next() else { break };
             let Batch { images, targets } = batch?;
-            let n = targets.dim(0)?;
             let (loss, correct) = self.step(&images, &targets, &mut batches)?;
+            let (loss, correct, n) = self.of_all(loss, correct, targets.dim(0)?)?;
             self.go_on(Every::Step)?;
             images_seen += n;
             images_right += correct;
@@ -269,10 +304,37 @@ impl Trainer {
             });
         }
         // Not before: here most of the work is one thread's, and the others have time for it.
-        batches.meanwhile(|| self.optimizer.step(&backward(&loss)?))?;
+        batches.meanwhile(|| {
+            let gradients = match &self.reducer {
+                Some(reducer) => reducer.backward(&loss)?,
+                None => backward(&loss)?,
+            };
+            self.optimizer.step(&gradients)
+        })?;
         let loss = loss.to_dtype(candle_core::DType::F64)?.to_scalar::<f64>()?;
         let predictions = Logits::read(&logits, targets.dim(0)?)?.predictions();
         Ok((loss, right(&predictions, &targets.to_vec1::<i64>()?)))
+    }
+
+    /// The loss over all ranks' batches, how many are right, and how many there are.
+    fn of_all(&self, loss: f64, correct: usize, n: usize) -> Result<(f64, usize, usize)> {
+        let Some(group) = self.group().filter(|group| group.world_size() > 1) else {
+            return Ok((loss, correct, n));
+        };
+        let [loss, correct, n] = group.sum([loss * n as f64, correct as f64, n as f64])?;
+        Ok((loss / n, correct as usize, n as usize))
+    }
+
+    /// Loss and accuracy on the test set, of which each rank looks at its share.
+    fn evaluate(&self, test: &DataLoader) -> Result<(f64, f64)> {
+        let (rank, ranks) = self.group().map_or((0, 1), |g| (g.rank(), g.world_size()));
+        let own = evaluate_share(self.net.as_ref(), test, &self.device, (rank, ranks))?;
+        let own = own.map_or((0.0, 0, 0), |found| {
+            let n = found.targets.len();
+            (found.loss, right(&found.predictions, &found.targets), n)
+        });
+        let (loss, correct, n) = self.of_all(own.0, own.1, own.2)?;
+        Ok((loss, correct as f64 / n as f64))
     }
 
     /// The schedule's next learning rate, where it is due.
@@ -289,21 +351,37 @@ impl Trainer {
         &self,
         epoch: usize,
         history: &History,
-        (train, test): (&DataLoader, Option<&DataLoader>),
+        loaders: (&DataLoader, Option<&DataLoader>),
     ) -> Result<()> {
         let Some(path) = &self.checkpoint else {
             return Ok(());
         };
+        if self.group().is_none_or(|group| group.rank() == 0) {
+            self.checkpoint(epoch, history, loaders)?.save(path)?;
+        }
+        match self.group() {
+            Some(group) => group.checkpoint_written(path, epoch),
+            None => Ok(()),
+        }
+    }
+
+    fn checkpoint(
+        &self,
+        epoch: usize,
+        history: &History,
+        (train, test): (&DataLoader, Option<&DataLoader>),
+    ) -> Result<Checkpoint> {
         let schedule = self.schedule.as_ref();
         let schedule = schedule.map(|scheduled| &*scheduled.schedule as &dyn Schedule);
-        Checkpoint::new(self.net.as_ref(), self.optimizer.as_ref(), schedule)?
-            .epoch(epoch)
-            .loaders(train, test)
-            .history(history.clone())
-            .save(path)
+        let checkpoint = Checkpoint::new(self.net.as_ref(), self.optimizer.as_ref(), schedule)?;
+        let checkpoint = checkpoint.epoch(epoch).loaders(train, test);
+        Ok(checkpoint.history(history.clone()))
     }
 
     fn report(&mut self, progress: &Progress) {
+        if self.group().is_some_and(|group| group.rank() > 0) {
+            return;
+        }
         for callback in &mut self.on_progress {
             callback(progress);
         }

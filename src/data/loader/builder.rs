@@ -2,6 +2,7 @@ use std::sync::{Arc, Mutex};
 
 use super::DataLoader;
 use crate::Result;
+use crate::distributed::DistributedSampler;
 use crate::error::invalid;
 use crate::random::Generator;
 
@@ -11,6 +12,7 @@ use crate::random::Generator;
 /// |---|---|---|---|
 /// | `batch_size` | 1 | images in a batch | at least 1 |
 /// | `shuffle` | `false` | a new random order for each pass | |
+/// | `sampler` | none | this rank's share of the data set, where several train one net | without `shuffle`; of this data set |
 /// | `drop_last` | `false` | leave out a last batch that is not full | |
 /// | `generator` | the global one | what the orders are drawn from | |
 /// | `seed` | none | a `generator` of its own that starts at this seed | |
@@ -24,7 +26,7 @@ use crate::random::Generator;
 ///
 /// # Differences from PyTorch
 ///
-/// There are no `sampler`, `batch_sampler`, `collate_fn`, `pin_memory`, `timeout`, `worker_init_fn`,
+/// `sampler` is a [`DistributedSampler`] and no other. There are no `batch_sampler`, `collate_fn`, `pin_memory`, `timeout`, `worker_init_fn`,
 /// `multiprocessing_context`, `persistent_workers`, `pin_memory_device` and `in_order`: a data set's
 /// [`batch`](crate::data::Dataset::batch) makes the batch, and batches come in order.
 ///
@@ -77,6 +79,12 @@ impl DataLoaderBuilder {
         self
     }
 
+    /// This rank's share of the data set.
+    pub fn sampler(mut self, sampler: DistributedSampler) -> Self {
+        self.0.sampler = Some(sampler);
+        self
+    }
+
     /// Whether to leave out a last batch that is not full.
     pub fn drop_last(mut self, drop_last: bool) -> Self {
         self.0.drop_last = drop_last;
@@ -118,6 +126,18 @@ impl DataLoaderBuilder {
         if self.0.batch_size == 0 {
             let problem = "must be at least 1; 64 suits MNIST";
             return invalid("DataLoader", "batch_size", 0, problem);
+        }
+        if let Some(sampler) = &self.0.sampler {
+            if self.0.shuffle {
+                let problem =
+                    "does not go with a sampler; leave it out, and give shuffle to the sampler";
+                return invalid("DataLoader", "shuffle", true, problem);
+            }
+            let images = self.0.dataset.len();
+            if sampler.images() != images {
+                let problem = format!("is for another data set; this one has {images} images");
+                return invalid("DataLoader", "sampler", format!("{sampler:?}"), problem);
+            }
         }
         match self.0.prefetch_factor {
             Some(0) => {

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use candle_core::Tensor;
 
 use super::Dataset;
+use crate::distributed::DistributedSampler;
 use crate::error::invalid;
 use crate::ops::buffer::fits;
 use crate::random::{Generator, with_global};
@@ -68,6 +69,7 @@ pub struct DataLoader {
     dataset: Arc<dyn Dataset>,
     batch_size: usize,
     shuffle: bool,
+    sampler: Option<DistributedSampler>,
     drop_last: bool,
     generator: Option<Arc<Mutex<Generator>>>,
     num_workers: usize,
@@ -81,6 +83,7 @@ impl DataLoader {
             dataset: Arc::new(dataset),
             batch_size: 1,
             shuffle: false,
+            sampler: None,
             drop_last: false,
             generator: None,
             num_workers: 0,
@@ -96,6 +99,11 @@ impl DataLoader {
     /// drops the only one. [`Error::InvalidParameter`] where the data set's `len` is so large that an
     /// order of it does not fit into memory.
     pub fn iter(&self) -> Result<Batches> {
+        self.pass(0, 1)
+    }
+
+    /// Every `step`-th batch of a pass, from number `first`.
+    pub(crate) fn pass(&self, first: usize, step: usize) -> Result<Batches> {
         if self.is_empty() {
             return Err(Error::EmptyDataset { what: "DataLoader" });
         }
@@ -109,10 +117,13 @@ impl DataLoader {
         // then draws the order, from the loader's generator or from one that it seeds for the pass.
         let draw = |generator: &mut Generator| {
             let base_seed = generator.random_i64() as u64;
-            let order = match (self.shuffle, &self.generator) {
-                (false, _) => (0..images).collect(),
-                (true, Some(_)) => generator.randperm(images),
-                (true, None) => Generator::new(generator.random_i64() as u64).randperm(images),
+            let order = match (&self.sampler, self.shuffle, &self.generator) {
+                (Some(sampler), _, _) => sampler.indices(),
+                (None, false, _) => (0..images).collect(),
+                (None, true, Some(_)) => generator.randperm(images),
+                (None, true, None) => {
+                    Generator::new(generator.random_i64() as u64).randperm(images)
+                }
             };
             (base_seed, order)
         };
@@ -123,12 +134,16 @@ impl DataLoader {
         if self.drop_last {
             order.truncate(self.len() * self.batch_size);
         }
+        if step > 1 {
+            let batches = order.chunks(self.batch_size).skip(first).step_by(step);
+            order = batches.flatten().copied().collect();
+        }
         let prefetch_factor = self.prefetch_factor.unwrap_or(2);
         let rest = self.generator.as_ref().filter(|_| self.shuffle);
         let rest = rest.map(|generator| {
             let ahead = prefetch_factor.saturating_mul(self.num_workers);
             let full = self.drop_last || images.is_multiple_of(self.batch_size);
-            let end = self.len() + usize::from(full);
+            let end = order.len().div_ceil(self.batch_size) + usize::from(full);
             Rest::new(generator.clone(), images, ahead, end)
         });
         Ok(Batches::new(Pass {
@@ -145,8 +160,8 @@ impl DataLoader {
     /// How many batches one pass gives.
     pub fn len(&self) -> usize {
         match self.drop_last {
-            true => self.dataset.len() / self.batch_size,
-            false => self.dataset.len().div_ceil(self.batch_size),
+            true => self.share() / self.batch_size,
+            false => self.share().div_ceil(self.batch_size),
         }
     }
 
@@ -157,9 +172,20 @@ impl DataLoader {
 
     /// How many images one pass gives.
     pub fn images(&self) -> usize {
-        self.dataset
-            .len()
-            .min(self.len().saturating_mul(self.batch_size))
+        self.share().min(self.len().saturating_mul(self.batch_size))
+    }
+
+    /// How many images there are for this loader before batches are cut.
+    fn share(&self) -> usize {
+        match &self.sampler {
+            Some(sampler) => sampler.len(),
+            None => self.dataset.len(),
+        }
+    }
+
+    /// What gives this loader its share of the data set, where it has one.
+    pub fn sampler(&self) -> Option<&DistributedSampler> {
+        self.sampler.as_ref()
     }
 
     /// The data set.

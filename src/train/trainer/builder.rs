@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use candle_core::Device;
 
 use super::{Callback, Every, Scheduled, Trainer};
+use crate::distributed::{ProcessGroup, Reducer};
 use crate::loss::CrossEntropyLoss;
 use crate::nn::Network;
 use crate::optim::Optimizer;
@@ -49,6 +50,7 @@ pub struct TrainerBuilder {
     epochs: usize,
     schedule: Option<Scheduled>,
     checkpoint: Option<PathBuf>,
+    group: Option<ProcessGroup>,
     on_progress: Vec<Callback>,
 }
 
@@ -66,6 +68,7 @@ impl TrainerBuilder {
             epochs: 1,
             schedule: None,
             checkpoint: None,
+            group: None,
             on_progress: Vec::new(),
         }
     }
@@ -73,6 +76,18 @@ impl TrainerBuilder {
     /// Where batches go.
     pub fn device(mut self, device: impl Into<Device>) -> Self {
         self.device = Some(device.into());
+        self
+    }
+
+    /// The other processes that train the same net, each with its share of the images. All begin with rank 0's
+    /// parameters; gradients are averaged over the ranks, in buckets that travel while the backward pass goes on; losses
+    /// and accuracies are those of all ranks' batches together. Each rank evaluates its share of the test set. Rank 0
+    /// alone reports progress and writes checkpoints; every rank [`resume`](Trainer::resume)s from its file.
+    ///
+    /// The train loader needs a [`DistributedSampler`](crate::distributed::DistributedSampler), whose epoch the trainer
+    /// sets. `batch_size` is each rank's own, as in PyTorch: two ranks at 32 take the steps of one at 64.
+    pub fn process_group(mut self, group: &ProcessGroup) -> Self {
+        self.group = Some(group.clone());
         self
     }
 
@@ -162,7 +177,7 @@ impl TrainerBuilder {
             let there = device::name(first.device());
             let problem =
                 format!("but the net's {name} is on {there}; give the same device to var_builder");
-            return refuse("device", device::name(&device), problem);
+            return refuse("device", &device::name(&device), problem);
         }
         let Self {
             net,
@@ -171,9 +186,12 @@ impl TrainerBuilder {
             epochs,
             schedule,
             checkpoint,
+            group,
             on_progress,
             ..
         } = self;
+        let reducer = group.map(|group| Reducer::new(group, net.parameters()));
+        let reducer = reducer.transpose()?;
         if let Some(Scheduled { schedule, .. }) = &schedule {
             schedule.apply(optimizer.as_mut())?;
         }
@@ -185,6 +203,7 @@ impl TrainerBuilder {
             epochs,
             schedule,
             checkpoint,
+            reducer,
             resumed: None,
             on_progress,
         })

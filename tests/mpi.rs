@@ -1,0 +1,315 @@
+//! Two processes that train one net over MPI. Without arguments: the tests; with: a rank of one of them.
+//!
+//!     cargo test --features mpi --test mpi
+
+use std::error::Error;
+use std::path::Path;
+use std::process::{Command, ExitCode, Output};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use candlelight::distributed::{
+    Backend, DistributedSampler, destroy_process_group, init_process_group,
+};
+use candlelight::prelude::*;
+
+type Anything<T> = std::result::Result<T, Box<dyn Error>>;
+
+const IMAGES: usize = 1000;
+const EPOCHS: usize = 3;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let done = match &arguments[..] {
+        [rank, how, batch_size, checkpoint] if rank == "rank" => {
+            return match run_rank(how, batch_size, Path::new(checkpoint)) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    eprintln!("error: {error}");
+                    ExitCode::FAILURE
+                }
+            };
+        }
+        _ => run_tests(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("FAILED: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_tests() -> Anything<()> {
+    if Command::new("mpirun").arg("--version").output().is_err() {
+        println!("mpi: skipped, for there is no mpirun here; Debian has it in openmpi-bin");
+        return Ok(());
+    }
+    let folder = tempfile::tempdir()?;
+    let tests: [(&str, fn(&Path) -> Anything<()>); 5] = [
+        (
+            "two ranks at batch 32 take the steps of one at 64",
+            same_steps,
+        ),
+        (
+            "a rank that is killed ends the other, and the run goes on",
+            killed,
+        ),
+        ("a rank's error is all ranks' end", failing),
+        ("a loader without shares is refused", without_sampler),
+        ("ranks that MPI does not know are refused", not_mpi),
+    ];
+    for (number, (name, test)) in tests.into_iter().enumerate() {
+        let own = folder.path().join(number.to_string());
+        std::fs::create_dir(&own)?;
+        test(&own).map_err(|error| format!("{name}: {error}"))?;
+        println!("mpi: {name}: ok");
+    }
+    Ok(())
+}
+
+/// What a rank does; rank 0 prints each step's loss and each epoch's accuracy.
+fn run_rank(how: &str, batch_size: &str, checkpoint: &Path) -> Anything<()> {
+    let group = init_process_group(Backend::Mpi)?;
+    let normalize = compose![ToTensor, Normalize::new([0.1307], [0.3081])?];
+    let mnist = |train| {
+        let data = concat!(env!("CARGO_MANIFEST_DIR"), "/data");
+        Mnist::builder(data)
+            .train(train)
+            .transform(normalize.clone())
+            .build()
+    };
+    let images = Unlucky {
+        images: Subset::new(mnist(false)?, (0..IMAGES).collect())?,
+        // In the second epoch.
+        left: AtomicUsize::new(IMAGES / group.world_size() + 100),
+        how: match group.rank() {
+            1 => how.into(),
+            _ => String::new(),
+        },
+    };
+    let test = Subset::new(mnist(false)?, (5000..5700).collect())?;
+    let loader = DataLoader::builder(images).batch_size(batch_size.parse()?);
+    let loader = match how {
+        "without-sampler" => loader,
+        _ => loader.sampler(
+            DistributedSampler::builder(IMAGES, &group)
+                .seed(3)
+                .build()?,
+        ),
+    };
+    // Not all begin with the same weights: rank 0's count.
+    manual_seed(group.rank() as u64);
+    let net = LargeNet::new(var_builder(DType::F32, &Device::Cpu))?;
+    let sgd = Sgd::builder(net.parameters(), 0.01).momentum(0.9).build()?;
+    let schedule = StepLr::builder(0.01, 1).gamma(0.5).build()?;
+    let mut trainer = Trainer::builder(net, CrossEntropyLoss::builder().build()?, sgd)
+        .process_group(&group)
+        .schedule(schedule, Every::Epoch)
+        .epochs(EPOCHS)
+        .checkpoint(checkpoint)
+        .build()?;
+    if checkpoint.exists() {
+        trainer.resume(checkpoint)?;
+    }
+    let test = DataLoader::builder(test).batch_size(100).build()?;
+    let history = trainer.fit(&loader.build()?, Some(&test))?;
+    if group.rank() == 0 {
+        for step in &history.steps {
+            println!("step {} {:e} {}", step.step, step.loss, step.accuracy);
+        }
+        for epoch in &history.epochs {
+            let (loss, accuracy) = (epoch.test_loss, epoch.test_accuracy);
+            println!(
+                "epoch {} {:e} {}",
+                epoch.epoch,
+                loss.unwrap_or(f64::NAN),
+                accuracy.unwrap_or(f64::NAN)
+            );
+        }
+    }
+    destroy_process_group(&group)?;
+    Ok(())
+}
+
+/// A data set that ends its rank after some images.
+struct Unlucky {
+    images: Subset<Mnist>,
+    left: AtomicUsize,
+    how: String,
+}
+
+impl Dataset for Unlucky {
+    fn len(&self) -> usize {
+        self.images.len()
+    }
+
+    fn get(&self, index: usize) -> Result<(Tensor, i64)> {
+        let left = self.left.fetch_sub(1, Ordering::Relaxed);
+        match &self.how[..] {
+            "killed" if left == 0 => {
+                let own = std::process::id().to_string();
+                Command::new("kill").args(["-9", &own]).status().ok();
+                std::thread::sleep(Duration::from_secs(60));
+            }
+            "failing" if left == 0 => {
+                return Err(candlelight::Error::EmptyDataset { what: "Unlucky" });
+            }
+            _ => {}
+        }
+        self.images.get(index)
+    }
+}
+
+/// So many ranks; none is a process without a launcher.
+fn start(
+    ranks: Option<usize>,
+    how: &str,
+    batch_size: usize,
+    checkpoint: &Path,
+) -> Anything<Output> {
+    let own = std::env::current_exe()?;
+    let mut command = match ranks {
+        None => Command::new(own),
+        Some(ranks) => {
+            let mut command = Command::new("mpirun");
+            // As root in a container, and with more ranks than cores.
+            command.args([
+                "--allow-run-as-root",
+                "--oversubscribe",
+                "-n",
+                &ranks.to_string(),
+            ]);
+            command.arg(own);
+            command
+        }
+    };
+    let command = command
+        .args(["rank", how, &batch_size.to_string()])
+        .arg(checkpoint);
+    Ok(command.output()?)
+}
+
+/// What rank 0 printed: (word, number, loss, accuracy).
+fn lines(output: &Output) -> Anything<Vec<(String, usize, f64, f64)>> {
+    let text = String::from_utf8_lossy(&output.stdout);
+    if !output.status.success() {
+        let error = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("ended with {}: {error}", output.status).into());
+    }
+    let line = |line: &str| {
+        let mut words = line.split(' ');
+        let mut next = || words.next().ok_or("a line is too short");
+        Ok((
+            next()?.into(),
+            next()?.parse()?,
+            next()?.parse()?,
+            next()?.parse()?,
+        ))
+    };
+    text.lines().map(line).collect()
+}
+
+fn same_steps(folder: &Path) -> Anything<()> {
+    let one = lines(&start(None, "well", 64, &folder.join("one.safetensors"))?)?;
+    let two = lines(&start(
+        Some(2),
+        "well",
+        32,
+        &folder.join("two.safetensors"),
+    )?)?;
+    let steps = EPOCHS * IMAGES.div_ceil(64);
+    if one.len() != steps + EPOCHS || two.len() != one.len() {
+        return Err(format!("{} and {} lines", one.len(), two.len()).into());
+    }
+    let mut furthest = 0f64;
+    for (one, two) in one.iter().zip(&two) {
+        let apart = (one.2 - two.2).abs() / one.2;
+        furthest = furthest.max(apart);
+        if (&one.0, one.1) != (&two.0, two.1) || apart > 1e-4 || (one.3 - two.3).abs() > 0.002 {
+            return Err(format!("{one:?} alone, {two:?} together").into());
+        }
+    }
+    if one[0].2 < 1.5 * one[steps - 1].2 {
+        return Err(format!("nothing was learned: {one:?}").into());
+    }
+    println!("mpi: losses of {steps} steps, furthest apart: {furthest:.1e} of the loss");
+    Ok(())
+}
+
+fn killed(folder: &Path) -> Anything<()> {
+    let (whole, broken) = (
+        folder.join("whole.safetensors"),
+        folder.join("broken.safetensors"),
+    );
+    let expected = lines(&start(Some(2), "well", 32, &whole)?)?;
+    let before = Instant::now();
+    let output = start(Some(2), "killed", 32, &broken)?;
+    let (error, took) = (String::from_utf8_lossy(&output.stderr), before.elapsed());
+    let said = format!(
+        "rank 0 of 2 was told to end, as the launcher does when another rank has died; \
+         start all ranks again and resume from {}, which holds epoch 1",
+        broken.display()
+    );
+    if output.status.success() || !error.contains(&said) || took > Duration::from_secs(60) {
+        return Err(format!("after {took:?}, {}: {error}", output.status).into());
+    }
+    let found = lines(&start(Some(2), "well", 32, &broken)?)?;
+    match found == expected {
+        true => Ok(()),
+        false => Err(format!("went on with {found:?}, expected {expected:?}").into()),
+    }
+}
+
+/// Ends badly and says each of these.
+fn refused(output: &Output, said: &[&str]) -> Anything<()> {
+    let error = String::from_utf8_lossy(&output.stderr);
+    match !output.status.success() && said.iter().all(|said| error.contains(said)) {
+        true => Ok(()),
+        false => Err(format!("{}: {error}", output.status).into()),
+    }
+}
+
+fn failing(folder: &Path) -> Anything<()> {
+    let output = start(Some(2), "failing", 32, &folder.join("net.safetensors"))?;
+    let own = "error: rank 1 of 2: Unlucky: there is nothing in it";
+    refused(
+        &output,
+        &[
+            own,
+            "net.safetensors, which holds epoch 1",
+            "rank 0 of 2 was told to end",
+        ],
+    )
+}
+
+fn without_sampler(folder: &Path) -> Anything<()> {
+    let output = start(
+        Some(2),
+        "without-sampler",
+        32,
+        &folder.join("net.safetensors"),
+    )?;
+    refused(
+        &output,
+        &[
+            "Trainer: process_group=rank",
+            "needs a train loader whose sampler is for this rank",
+        ],
+    )
+}
+
+fn not_mpi(folder: &Path) -> Anything<()> {
+    let mut command = Command::new(std::env::current_exe()?);
+    let command = command
+        .args(["rank", "well", "32"])
+        .arg(folder.join("net.safetensors"));
+    let output = command.env("RANK", "1").env("WORLD_SIZE", "2").output()?;
+    refused(
+        &output,
+        &[
+            "init_process_group: rank=1 of 2 is rank 0 of 1 to MPI; start the program with mpirun -n 2",
+        ],
+    )
+}
