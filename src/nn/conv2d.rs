@@ -5,7 +5,7 @@ mod padding_mode;
 
 use std::fmt;
 
-use candle_core::{DType, Module, Tensor, Var};
+use candle_core::{DType, Device, Module, Tensor, Var};
 
 use super::MaxPool2d;
 
@@ -205,6 +205,21 @@ impl Conv2d {
     /// `weight` and, where there is one, `bias`, as the variables that an optimizer changes.
     pub fn named_parameters(&self) -> Vec<(String, Var)> {
         super::weight_and_bias(&self.weight, self.bias.as_ref())
+    }
+
+    /// The layer on `device`; where it is there already, one that shares the variables. As PyTorch's `to(device)`, but
+    /// that the original stays where it is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Candle`] where the memory there does not suffice.
+    pub fn to_device(&self, device: &Device) -> Result<Self> {
+        let bias = self.bias.as_ref().map(|bias| super::moved(bias, device));
+        Ok(Self {
+            options: self.options.clone(),
+            weight: super::moved(&self.weight, device)?,
+            bias: bias.transpose()?,
+        })
     }
 
     /// How many numbers the layer learns.

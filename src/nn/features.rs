@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use candle_core::{DType, Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var};
 
 use super::{Conv2d, Linear, MaxPool2d, relu};
 use crate::Result;
@@ -103,6 +103,16 @@ impl Features {
         Some(blocks)
     }
 
+    pub(super) fn to_device(&self, device: &Device) -> Result<Self> {
+        let moved = |Stage { conv, pool }: &Stage| {
+            let (conv, pool) = (conv.to_device(device)?, pool.clone());
+            Ok(Stage { conv, pool })
+        };
+        Ok(Self::new(
+            self.layers.iter().map(moved).collect::<Result<_>>()?,
+        ))
+    }
+
     pub(super) fn layers(&self) -> &[Stage] {
         &self.layers
     }
@@ -125,7 +135,6 @@ mod tests {
     use super::*;
     use crate::nn::var_builder;
     use crate::random::manual_seed;
-    use candle_core::Device;
 
     /// Channels in and out, kernel, padding, dilation and pooling of each layer.
     type Sizes = (usize, usize, (usize, usize), usize, (usize, usize), bool);

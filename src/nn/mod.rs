@@ -20,7 +20,7 @@ pub use sequential::{Flatten, Layer, Relu, Sequential};
 pub(crate) use state::assign;
 pub use state::{load, save};
 
-use candle_core::{DType, Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var};
 
 use crate::{Error, Result};
 
@@ -29,6 +29,16 @@ fn weight_and_bias(weight: &Var, bias: Option<&Var>) -> Vec<(String, Var)> {
     let weight = ("weight".to_string(), weight.clone());
     let bias = bias.map(|bias| ("bias".to_string(), bias.clone()));
     std::iter::once(weight).chain(bias).collect()
+}
+
+/// The variable on another device; the same one where it is there already.
+fn moved(var: &Var, device: &Device) -> Result<Var> {
+    match var.device().same_device(device) {
+        true => Ok(var.clone()),
+        false => Ok(Var::from_tensor(
+            &var.as_detached_tensor().to_device(device)?,
+        )?),
+    }
 }
 
 fn count(parameters: &[(String, Var)]) -> usize {

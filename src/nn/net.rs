@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use candle_core::{Tensor, Var};
+use candle_core::{Device, Tensor, Var};
 use candle_nn::VarBuilder;
 
 use super::features::{Features, Stage};
@@ -164,6 +164,20 @@ impl Net {
             fc2: Linear::builder(50, 10).build(vb.pp("fc2"))?,
         })
     }
+
+    /// The network on `device`; where it is there already, one that shares the variables. As PyTorch's `to(device)`, but
+    /// that the original stays where it is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Candle`(crate::Error::Candle)] where the memory there does not suffice.
+    pub fn to_device(&self, device: &Device) -> Result<Self> {
+        Ok(Self {
+            features: self.features.to_device(device)?,
+            fc1: self.fc1.to_device(device)?,
+            fc2: self.fc2.to_device(device)?,
+        })
+    }
 }
 
 impl Network for Net {
@@ -234,6 +248,20 @@ impl LargeNet {
             features: Features::new(layers),
             fc1: Linear::builder(9216, 128).build(vb.pp("fc1"))?,
             fc2: Linear::builder(128, 10).build(vb.pp("fc2"))?,
+        })
+    }
+
+    /// The network on `device`; where it is there already, one that shares the variables. As PyTorch's `to(device)`, but
+    /// that the original stays where it is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Candle`(crate::Error::Candle)] where the memory there does not suffice.
+    pub fn to_device(&self, device: &Device) -> Result<Self> {
+        Ok(Self {
+            features: self.features.to_device(device)?,
+            fc1: self.fc1.to_device(device)?,
+            fc2: self.fc2.to_device(device)?,
         })
     }
 }

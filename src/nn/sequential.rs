@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use candle_core::{Tensor, Var};
+use candle_core::{Device, Tensor, Var};
 
 use super::features::{Features, Stage};
 use super::{Conv2d, Linear, MaxPool2d, Network, relu};
@@ -53,6 +53,14 @@ impl Layer {
             Self::Relu(Relu) => relu(input),
             Self::Flatten(Flatten) => Ok(input.flatten_from(1)?),
         }
+    }
+
+    fn to_device(&self, device: &Device) -> Result<Self> {
+        Ok(match self {
+            Self::Conv2d(layer) => Self::Conv2d(layer.to_device(device)?),
+            Self::Linear(layer) => Self::Linear(layer.to_device(device)?),
+            Self::MaxPool2d(_) | Self::Relu(_) | Self::Flatten(_) => self.clone(),
+        })
     }
 
     fn named_parameters(&self) -> Vec<(String, Var)> {
@@ -153,6 +161,17 @@ impl Sequential {
     /// Its layers, first to last.
     pub fn layers(&self) -> &[Layer] {
         &self.layers
+    }
+
+    /// The same layers on `device`; where they are there already, ones that share the variables. As PyTorch's `to(device)`, but
+    /// that the originals stay where they are.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Candle`(crate::Error::Candle)] where the memory there does not suffice.
+    pub fn to_device(&self, device: &Device) -> Result<Self> {
+        let moved = self.layers.iter().map(|layer| layer.to_device(device));
+        Ok(Self::new(moved.collect::<Result<Vec<_>>>()?))
     }
 }
 
@@ -258,7 +277,7 @@ mod tests {
     use super::*;
     use crate::nn::var_builder;
     use crate::random::manual_seed;
-    use candle_core::{DType, Device};
+    use candle_core::DType;
 
     fn conv(channels: usize, out_channels: usize) -> Layer {
         let vb = var_builder(DType::F32, &Device::Cpu);

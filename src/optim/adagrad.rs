@@ -180,6 +180,10 @@ impl Adagrad {
 }
 
 impl Optimizer for Adagrad {
+    fn to_device(&mut self, parameters: Vec<Var>) -> Result<()> {
+        self.parameters.to_device(parameters)
+    }
+
     fn step(&mut self, gradients: &GradStore) -> Result<()> {
         let options = self.options;
         self.parameters.step(gradients, |parameter| {

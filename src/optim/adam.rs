@@ -207,6 +207,10 @@ impl Adam {
 }
 
 impl Optimizer for Adam {
+    fn to_device(&mut self, parameters: Vec<Var>) -> Result<()> {
+        self.parameters.to_device(parameters)
+    }
+
     fn step(&mut self, gradients: &GradStore) -> Result<()> {
         let options = self.options;
         self.parameters.step(gradients, |parameter| {

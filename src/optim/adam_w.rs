@@ -114,6 +114,10 @@ impl AdamW {
 }
 
 impl Optimizer for AdamW {
+    fn to_device(&mut self, parameters: Vec<Var>) -> Result<()> {
+        self.0.to_device(parameters)
+    }
+
     fn step(&mut self, gradients: &GradStore) -> Result<()> {
         self.0.step(gradients)
     }

@@ -15,6 +15,7 @@ pub use adam_w::{AdamW, AdamWBuilder};
 pub use rms_prop::{RmsProp, RmsPropBuilder};
 pub use sgd::{Sgd, SgdBuilder};
 
+use candle_core::Var;
 use candle_core::backprop::GradStore;
 
 use crate::Result;
@@ -43,6 +44,32 @@ use crate::state::StateDict;
 /// # }
 /// ```
 pub trait Optimizer {
+    /// Goes on with these parameters in place of its own, of which they are the moved ones: in number and order, shape
+    /// and type the same. What it remembers of each moves to its device. PyTorch has no such method; there a moved
+    /// network's optimizer is built after the move.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) where they are other ones, and nothing has changed.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use candlelight::prelude::*;
+    ///
+    /// # fn main() -> Result<()> {
+    /// let net = Net::new(var_builder(DType::F32, &Device::Cpu))?;
+    /// let mut sgd = Sgd::builder(net.parameters(), 0.01).momentum(0.9).build()?;
+    /// let net = net.to_device(best_device()?.device())?;
+    /// sgd.to_device(net.parameters())?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn to_device(&mut self, parameters: Vec<Var>) -> Result<()> {
+        let problem = "cannot be exchanged in this optimizer; build it with them";
+        invalid("Optimizer", "parameters", parameters.len(), problem)
+    }
+
     /// One step along the gradients; a parameter without a gradient stays as it is.
     ///
     /// # Errors
@@ -129,6 +156,10 @@ pub trait Optimizer {
 }
 
 impl<T: Optimizer + ?Sized> Optimizer for Box<T> {
+    fn to_device(&mut self, parameters: Vec<Var>) -> Result<()> {
+        (**self).to_device(parameters)
+    }
+
     fn step(&mut self, gradients: &GradStore) -> Result<()> {
         (**self).step(gradients)
     }

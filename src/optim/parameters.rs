@@ -10,6 +10,7 @@ use crate::{Error, Result};
 
 #[derive(Debug)]
 pub(super) struct Parameters {
+    layer: &'static str,
     all: Vec<Parameter>,
     /// The buffers' names in PyTorch's state; empty where there is no such buffer.
     names: [&'static str; 3],
@@ -64,6 +65,7 @@ impl Parameters {
             buffers: [None, None, None],
         };
         Ok(Self {
+            layer,
             all: vars.into_iter().map(fresh).collect(),
             names,
             counts,
@@ -87,6 +89,41 @@ impl Parameters {
     }
 
     /// The state with the optimizer's `options` in it, under PyTorch's names.
+    /// Goes on with `vars`, the moved ones of its own.
+    pub(super) fn to_device(&mut self, vars: Vec<Var>) -> Result<()> {
+        let (own, given) = (self.all.len(), vars.len());
+        if own != given {
+            let problem = format!("must be the {own} that the optimizer has, moved");
+            return invalid(self.layer, "parameters", given, problem);
+        }
+        let mut moved = Vec::with_capacity(own);
+        for (i, (parameter, var)) in self.all.iter().zip(vars).enumerate() {
+            let own = &parameter.var;
+            if own.shape() != var.shape() || own.dtype() != var.dtype() {
+                let problem = format!(
+                    "must be number {i} of the optimizer's, moved, which is {:?} of {:?}",
+                    own.dims(),
+                    own.dtype()
+                );
+                let given = format!("{:?} of {:?}", var.dims(), var.dtype());
+                return invalid(self.layer, "parameters", given, problem);
+            }
+            let mut buffers = [None, None, None];
+            for (to, from) in buffers.iter_mut().zip(&parameter.buffers) {
+                // Its own memory: a step changes it in place.
+                let to_there = |from: &Tensor| from.to_device(var.device())?.copy();
+                *to = from.as_ref().map(to_there).transpose()?;
+            }
+            moved.push(Parameter {
+                var,
+                step: parameter.step,
+                buffers,
+            });
+        }
+        self.all = moved;
+        Ok(())
+    }
+
     pub(super) fn state_dict(&self, options: &[(&'static str, f64)]) -> Result<StateDict> {
         let mut state = StateDict::new();
         for (name, value) in options {

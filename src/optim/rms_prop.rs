@@ -174,6 +174,10 @@ impl RmsProp {
 }
 
 impl Optimizer for RmsProp {
+    fn to_device(&mut self, parameters: Vec<Var>) -> Result<()> {
+        self.parameters.to_device(parameters)
+    }
+
     fn step(&mut self, gradients: &GradStore) -> Result<()> {
         let rule = self.rule;
         self.parameters.step(gradients, |parameter| {

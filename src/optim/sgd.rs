@@ -168,6 +168,10 @@ impl Sgd {
 }
 
 impl Optimizer for Sgd {
+    fn to_device(&mut self, parameters: Vec<Var>) -> Result<()> {
+        self.parameters.to_device(parameters)
+    }
+
     fn step(&mut self, gradients: &GradStore) -> Result<()> {
         let rule = self.rule;
         self.parameters.step(gradients, |parameter| {

@@ -11,7 +11,7 @@ pub use builder::DataLoaderBuilder;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
 use super::Dataset;
 use crate::distributed::DistributedSampler;
@@ -32,6 +32,20 @@ pub struct Batch {
     pub images: Tensor,
     /// (N) of `i64`: the class of each image.
     pub targets: Tensor,
+}
+
+impl Batch {
+    /// The batch on `device`; nothing is copied where it is there already.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Candle`] where the memory there does not suffice.
+    pub fn to_device(&self, device: &Device) -> Result<Self> {
+        Ok(Self {
+            images: self.images.to_device(device)?,
+            targets: self.targets.to_device(device)?,
+        })
+    }
 }
 
 /// Cuts a data set into batches, in order or shuffled. Equivalent of `torch.utils.data.DataLoader`.
