@@ -2,6 +2,8 @@
 //! environment variable `PARITY_CASES`; without it, it is `tests/parity`, beside the script that makes
 //! more of them, `generate.py`.
 //!
+//! They run on the device that `PARITY_DEVICE` names, such as `cuda`; without it on the CPU.
+//!
 //! A line a family, with its largest error; a line a case that fails, with its number and arguments. No
 //! case is left out: one that is not understood fails.
 #![allow(missing_docs)]
@@ -123,7 +125,14 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    println!("cases of {}", folder.display());
+    let device = match case::choose_device() {
+        Ok(device) => device,
+        Err(error) => {
+            println!("PARITY_DEVICE: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    println!("cases of {} on {device}", folder.display());
     let mut report = Report::new(filters);
     for path in files {
         let name = path

@@ -5,7 +5,7 @@ use std::fmt;
 use candle_core::{Module, Tensor};
 
 use crate::error::invalid;
-use crate::ops::max_pool2d::{Geometry, NO_PIXEL, max_pool2d};
+use crate::ops::max_pool2d::{Geometry, Indices, NO_PIXEL, max_pool2d};
 use crate::size::{Size2, output_length, span};
 use crate::{Error, Result};
 
@@ -222,12 +222,12 @@ impl MaxPool2d {
             NO_PIXEL => -1,
             index => i64::from(index),
         };
-        let indices = indices.iter().map(place).collect();
+        let indices = indices.read()?.iter().map(place).collect();
         let indices = Tensor::from_vec(indices, output.shape(), input.device())?;
         Ok((output, indices))
     }
 
-    fn pooled(&self, input: &Tensor) -> Result<(Tensor, std::sync::Arc<Vec<u32>>)> {
+    fn pooled(&self, input: &Tensor) -> Result<(Tensor, Indices)> {
         let dims = input.dims();
         let size = match *dims {
             [_, c, h, w] | [c, h, w] if c > 0 && h > 0 && w > 0 => Size2 { h, w },

@@ -170,7 +170,7 @@ impl Net {
     ///
     /// # Errors
     ///
-    /// [`Error::Candle`(crate::Error::Candle)] where the memory there does not suffice.
+    /// [`Error::Candle`](crate::Error::Candle) where the memory there does not suffice.
     pub fn to_device(&self, device: &Device) -> Result<Self> {
         Ok(Self {
             features: self.features.to_device(device)?,
@@ -256,7 +256,7 @@ impl LargeNet {
     ///
     /// # Errors
     ///
-    /// [`Error::Candle`(crate::Error::Candle)] where the memory there does not suffice.
+    /// [`Error::Candle`](crate::Error::Candle) where the memory there does not suffice.
     pub fn to_device(&self, device: &Device) -> Result<Self> {
         Ok(Self {
             features: self.features.to_device(device)?,

@@ -168,7 +168,7 @@ impl Sequential {
     ///
     /// # Errors
     ///
-    /// [`Error::Candle`(crate::Error::Candle)] where the memory there does not suffice.
+    /// [`Error::Candle`](crate::Error::Candle) where the memory there does not suffice.
     pub fn to_device(&self, device: &Device) -> Result<Self> {
         let moved = self.layers.iter().map(|layer| layer.to_device(device));
         Ok(Self::new(moved.collect::<Result<Vec<_>>>()?))

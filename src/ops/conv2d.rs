@@ -2,10 +2,14 @@
 
 use std::borrow::Cow;
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
 
 use super::backward::hand_over;
 use super::buffer::{Element, elements, for_float, output, with_elements};
+#[cfg(feature = "cuda")]
+use super::cuda;
 use super::simd::Level;
 use super::{direct, im2col, stack};
 use crate::Error;
@@ -42,7 +46,7 @@ pub(super) struct Gradients<T> {
 }
 
 impl Problem {
-    fn output_shape(&self) -> (usize, usize, usize, usize) {
+    pub(super) fn output_shape(&self) -> (usize, usize, usize, usize) {
         let Size2 { h, w } = self.geometry.output;
         (self.images, self.out_channels, h, w)
     }
@@ -117,7 +121,7 @@ pub(crate) fn conv2d(
     bias: Option<&Tensor>,
     geometry: Geometry,
 ) -> crate::Result<Tensor> {
-    if !input.device().is_cpu() {
+    if input.device().is_metal() {
         return candles_own(input, weight, bias, geometry);
     }
     let (input, weight) = (input.contiguous()?, weight.contiguous()?);
@@ -128,7 +132,7 @@ pub(crate) fn conv2d(
     })
 }
 
-/// On another device: candle's own convolution, with the padding put around the input first, since
+/// On Apple's cards: candle's own convolution, with the padding put around the input first, since
 /// candle takes one number for both axes.
 fn candles_own(
     input: &Tensor,
@@ -207,6 +211,10 @@ impl Conv2dOp {
             true => Cow::Borrowed(grad),
             false => Cow::Owned(grad.contiguous()?),
         };
+        #[cfg(feature = "cuda")]
+        if grad.device().is_cuda() {
+            return cuda::conv2d::gradients(&problem, input, weight, &grad);
+        }
         match grad.dtype() {
             candle_core::DType::F64 => self.gradients_of::<f64>(&problem, input, weight, &grad),
             _ => self.gradients_of::<f32>(&problem, input, weight, &grad),
@@ -254,6 +262,19 @@ impl CustomOp2 for Conv2dOp {
         self.run((input, input_layout), (weight, weight_layout), None)
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        input: &CudaStorage,
+        input_layout: &Layout,
+        weight: &CudaStorage,
+        weight_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let problem = self.problem(input_layout.shape(), weight_layout.shape())?;
+        let (input, weight) = ((input, input_layout), (weight, weight_layout));
+        cuda::conv2d::forward(&problem, input, weight, None)
+    }
+
     fn bwd(
         &self,
         input: &Tensor,
@@ -285,6 +306,21 @@ impl CustomOp3 for Conv2dOp {
             (weight, weight_layout),
             Some((bias, bias_layout)),
         )
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        input: &CudaStorage,
+        input_layout: &Layout,
+        weight: &CudaStorage,
+        weight_layout: &Layout,
+        bias: &CudaStorage,
+        bias_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let problem = self.problem(input_layout.shape(), weight_layout.shape())?;
+        let (input, weight) = ((input, input_layout), (weight, weight_layout));
+        cuda::conv2d::forward(&problem, input, weight, Some((bias, bias_layout)))
     }
 
     fn bwd(

@@ -6,9 +6,15 @@
 use std::sync::{Arc, OnceLock};
 
 use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Tensor, bail};
+#[cfg(feature = "cuda")]
+use candle_core::{
+    CudaDevice, CudaStorage, backend::BackendStorage, cuda_backend::cudarc::driver::CudaSlice,
+};
 use rayon::prelude::*;
 
 use super::buffer::{Element, elements, for_float, output, with_elements, zeros};
+#[cfg(feature = "cuda")]
+use super::cuda;
 use crate::size::Size2;
 
 const NAME: &str = "max_pool2d";
@@ -29,12 +35,31 @@ pub(crate) struct Geometry {
     pub(crate) output: Size2,
 }
 
-/// The maxima of `input` (…, H, W) and where they were, as row · W + column.
-pub(crate) fn max_pool2d(input: &Tensor, geometry: Geometry) -> Result<(Tensor, Arc<Vec<u32>>)> {
+/// Where the maxima were, as row · W + column in their image.
+#[derive(Clone)]
+pub(crate) enum Indices {
+    Here(Arc<Vec<u32>>),
+    #[cfg(feature = "cuda")]
+    OnCard(Arc<CudaSlice<u32>>, CudaDevice),
+}
+
+impl Indices {
+    /// The indices; from a card they are copied.
+    pub(crate) fn read(&self) -> Result<Arc<Vec<u32>>> {
+        match self {
+            Self::Here(indices) => Ok(indices.clone()),
+            #[cfg(feature = "cuda")]
+            Self::OnCard(indices, device) => Ok(Arc::new(device.clone_dtoh(&**indices)?)),
+        }
+    }
+}
+
+/// The maxima of `input` (…, H, W) and where they were.
+pub(crate) fn max_pool2d(input: &Tensor, geometry: Geometry) -> Result<(Tensor, Indices)> {
     if geometry.input.h as u64 * geometry.input.w as u64 > u64::from(u32::MAX) {
         bail!("{NAME}: an image of more than 2³² pixels");
     }
-    if !input.device().is_cpu() {
+    if input.device().is_metal() {
         // Moving a tensor to another device has a gradient of its own in candle.
         let (output, indices) = max_pool2d(&input.to_device(&Device::Cpu)?, geometry)?;
         return Ok((output.to_device(input.device())?, indices));
@@ -54,7 +79,17 @@ pub(crate) fn max_pool2d(input: &Tensor, geometry: Geometry) -> Result<(Tensor, 
 struct MaxPool2dOp {
     geometry: Geometry,
     /// Written by the forward pass, read by the backward pass.
-    indices: Arc<OnceLock<Arc<Vec<u32>>>>,
+    indices: Arc<OnceLock<Indices>>,
+}
+
+impl MaxPool2dOp {
+    fn output_shape(&self, input: &Layout) -> Shape {
+        let mut dims = input.dims().to_vec();
+        let Size2 { h, w } = self.geometry.output;
+        let rank = dims.len();
+        dims[rank - 2..].copy_from_slice(&[h, w]);
+        dims.into()
+    }
 }
 
 impl CustomOp1 for MaxPool2dOp {
@@ -63,16 +98,23 @@ impl CustomOp1 for MaxPool2dOp {
     }
 
     fn cpu_fwd(&self, input: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let mut dims = layout.dims().to_vec();
-        let Size2 { h, w } = self.geometry.output;
-        let rank = dims.len();
-        dims[rank - 2..].copy_from_slice(&[h, w]);
+        let dims = self.output_shape(layout);
         for_float!(input, NAME, T => {
             let (values, indices) = forward(&self.geometry, elements::<T>(input, layout)?)?;
             // Set once: an operation is applied once.
-            let _ = self.indices.set(Arc::new(indices));
+            let _ = self.indices.set(Indices::Here(Arc::new(indices)));
             output(values, dims)
         })
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, input: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let shape = self.output_shape(layout);
+        let found = cuda::max_pool2d::forward(&self.geometry, input, layout, shape.clone())?;
+        let (values, indices) = found;
+        let device = input.device().clone();
+        let _ = self.indices.set(Indices::OnCard(Arc::new(indices), device));
+        Ok((values, shape))
     }
 
     fn bwd(&self, input: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
@@ -80,11 +122,17 @@ impl CustomOp1 for MaxPool2dOp {
             bail!("{NAME}: the gradient was asked for before the value");
         };
         let grad = grad.contiguous()?;
-        let grad = match grad.dtype() {
-            DType::F64 => backward::<f64>(&self.geometry, input, &grad, indices)?,
-            _ => backward::<f32>(&self.geometry, input, &grad, indices)?,
+        let grad = match (indices, grad.dtype()) {
+            (Indices::Here(indices), DType::F64) => {
+                backward::<f64>(&self.geometry, input, &grad, indices)
+            }
+            (Indices::Here(indices), _) => backward::<f32>(&self.geometry, input, &grad, indices),
+            #[cfg(feature = "cuda")]
+            (Indices::OnCard(indices, _), _) => {
+                cuda::max_pool2d::gradient(&self.geometry, input, &grad, indices)
+            }
         };
-        Ok(Some(grad))
+        grad.map(Some)
     }
 }
 

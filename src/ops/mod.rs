@@ -23,6 +23,8 @@ pub(crate) mod buffer;
 mod cascade;
 pub(crate) mod conv2d;
 pub(crate) mod cross_entropy;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod direct;
 mod exp_log;
 mod gemm;

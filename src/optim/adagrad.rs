@@ -181,7 +181,7 @@ impl Adagrad {
 
 impl Optimizer for Adagrad {
     fn to_device(&mut self, parameters: Vec<Var>) -> Result<()> {
-        self.parameters.to_device(parameters)
+        self.parameters.move_to(parameters)
     }
 
     fn step(&mut self, gradients: &GradStore) -> Result<()> {

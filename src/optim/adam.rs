@@ -208,7 +208,7 @@ impl Adam {
 
 impl Optimizer for Adam {
     fn to_device(&mut self, parameters: Vec<Var>) -> Result<()> {
-        self.parameters.to_device(parameters)
+        self.parameters.move_to(parameters)
     }
 
     fn step(&mut self, gradients: &GradStore) -> Result<()> {

@@ -90,7 +90,7 @@ impl Parameters {
 
     /// The state with the optimizer's `options` in it, under PyTorch's names.
     /// Goes on with `vars`, the moved ones of its own.
-    pub(super) fn to_device(&mut self, vars: Vec<Var>) -> Result<()> {
+    pub(super) fn move_to(&mut self, vars: Vec<Var>) -> Result<()> {
         let (own, given) = (self.all.len(), vars.len());
         if own != given {
             let problem = format!("must be the {own} that the optimizer has, moved");

@@ -175,7 +175,7 @@ impl RmsProp {
 
 impl Optimizer for RmsProp {
     fn to_device(&mut self, parameters: Vec<Var>) -> Result<()> {
-        self.parameters.to_device(parameters)
+        self.parameters.move_to(parameters)
     }
 
     fn step(&mut self, gradients: &GradStore) -> Result<()> {

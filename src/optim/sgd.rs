@@ -169,7 +169,7 @@ impl Sgd {
 
 impl Optimizer for Sgd {
     fn to_device(&mut self, parameters: Vec<Var>) -> Result<()> {
-        self.parameters.to_device(parameters)
+        self.parameters.move_to(parameters)
     }
 
     fn step(&mut self, gradients: &GradStore) -> Result<()> {

@@ -4,14 +4,30 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::fmt;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use candlelight::candle_core::{Device, Tensor, Var, safetensors};
+use candlelight::prelude::DeviceChoice;
 use candlelight::size::Size2;
 use serde_json::Value;
 
 /// What stops a case from being compared: a file without a tensor it should have, an argument of a
 /// kind that is not known, or an error of the library where PyTorch has an answer.
 pub type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
+
+static DEVICE: OnceLock<DeviceChoice> = OnceLock::new();
+
+/// Where layers, losses and optimizers are run: what `PARITY_DEVICE` names, else the CPU.
+pub fn choose_device() -> Result<&'static DeviceChoice> {
+    let name = std::env::var("PARITY_DEVICE").unwrap_or("cpu".into());
+    let device = name.parse::<DeviceChoice>()?;
+    Ok(DEVICE.get_or_init(|| device))
+}
+
+/// The chosen one.
+pub fn device() -> &'static Device {
+    DEVICE.get().map_or(&Device::Cpu, DeviceChoice::device)
+}
 
 /// A file of cases.
 pub struct Cases {
@@ -58,7 +74,7 @@ pub fn read(path: &Path) -> Result<Cases> {
             tensors: HashMap::new(),
         });
     }
-    for (name, tensor) in safetensors::load_buffer(&bytes, &Device::Cpu)? {
+    for (name, tensor) in safetensors::load_buffer(&bytes, device())? {
         let (index, name) = name.split_once('/').ok_or("a tensor without a case")?;
         let case = list.get_mut(index.parse::<usize>()?);
         let case = case.ok_or("a tensor of no case")?;

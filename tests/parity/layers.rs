@@ -1,12 +1,10 @@
 //! Convolution, max pooling, the fully connected layer: values, gradients, refusals.
 
 use candlelight::candle_core::Tensor;
-use candlelight::prelude::{
-    Conv2d, Device, Linear, MaxPool2d, Padding2, Var, VarBuilder, var_builder,
-};
+use candlelight::prelude::{Conv2d, Linear, MaxPool2d, Padding2, Var, VarBuilder, var_builder};
 use serde_json::Value;
 
-use crate::case::{Case, Result, size};
+use crate::case::{Case, Result, device, size};
 use crate::compare::{Answer, answer, close, equal, tolerance};
 
 /// The gradients of `result · grad` with respect to each of `inputs`.
@@ -20,8 +18,8 @@ pub fn gradients(result: &Tensor, grad: &Tensor, inputs: &[&Var]) -> Result<Vec<
 /// The weights of the case; where PyTorch refused before there were any, new ones.
 fn weights(case: &Case, input: &Tensor) -> VarBuilder<'static> {
     match case.refusal {
-        None => VarBuilder::from_tensors(case.named(""), input.dtype(), &Device::Cpu),
-        Some(_) => var_builder(input.dtype(), &Device::Cpu),
+        None => VarBuilder::from_tensors(case.named(""), input.dtype(), device()),
+        Some(_) => var_builder(input.dtype(), device()),
     }
 }
 

@@ -1,10 +1,10 @@
 //! The optimizers: some steps along given gradients.
 
-use candlelight::candle_core::{DType, Device, Tensor, Var};
+use candlelight::candle_core::{DType, Tensor, Var};
 use candlelight::prelude::{Adagrad, Adam, AdamW, Optimizer, RmsProp, Sgd};
 use serde_json::Value;
 
-use crate::case::{Case, Result};
+use crate::case::{Case, Result, device};
 use crate::compare::{Answer, answer, close};
 
 pub const TOLERANCE: f64 = 1e-6;
@@ -91,7 +91,7 @@ fn step(optimizer: &mut dyn Optimizer, p: &Var, grad: &Tensor) -> Result<()> {
 
 pub fn optimizer(case: &Case) -> Result<Answer> {
     if case.refusal.is_some() {
-        let p = Var::zeros((3, 2), DType::F32, &Device::Cpu)?;
+        let p = Var::zeros((3, 2), DType::F32, device())?;
         return answer(case, build(&case.op, case, vec![p])?, |_| Ok(0.0));
     }
     let start = start(case)?;

@@ -4,11 +4,11 @@ use std::sync::OnceLock;
 
 use candlelight::compose;
 use candlelight::prelude::{
-    Batch, CrossEntropyLoss, DType, DataLoader, Device, Mnist, Net, Network, Normalize, Subset,
-    Tensor, ToTensor, VarBuilder, manual_seed, var_builder,
+    Batch, CrossEntropyLoss, DType, DataLoader, Mnist, Net, Network, Normalize, Subset, Tensor,
+    ToTensor, VarBuilder, manual_seed, var_builder,
 };
 
-use crate::case::{Case, Result};
+use crate::case::{Case, Result, device};
 use crate::compare::{Answer, apart};
 use crate::optimizers;
 use crate::seeded::seed;
@@ -48,12 +48,12 @@ fn compare(case: &Case, op: &str, net: &Net, loader: &DataLoader) -> Result<Answ
     let steps = expected.elem_count();
     let mut losses = Vec::with_capacity(steps);
     for batch in loader.iter()?.take(steps) {
-        let Batch { images, targets } = batch?;
+        let Batch { images, targets } = batch?.to_device(device())?;
         let loss = criterion.forward(&net.forward(&images)?, &targets)?;
         optimizer.step(&loss.backward()?)?;
         losses.push(loss.to_scalar::<f32>()?);
     }
-    let losses = Tensor::new(losses, &Device::Cpu)?;
+    let losses = Tensor::new(losses, device())?;
     let first = |losses: &Tensor| losses.narrow(0, 0, FIRST_STEPS);
     let (found, wanted) = (first(&losses)?, first(expected)?);
     apart("one of the first losses", &found, &wanted, FIRST_TOLERANCE)?;
@@ -69,7 +69,7 @@ fn compare(case: &Case, op: &str, net: &Net, loader: &DataLoader) -> Result<Answ
 /// From the first weights of the case, in its order.
 pub fn training(case: &Case) -> Result<Answer> {
     let first = case.named("init.");
-    let net = Net::new(VarBuilder::from_tensors(first, DType::F32, &Device::Cpu))?;
+    let net = Net::new(VarBuilder::from_tensors(first, DType::F32, device()))?;
     let order = case.get("order")?.to_vec1::<i64>()?;
     let images = Subset::new(mnist()?, order.into_iter().map(|i| i as usize).collect())?;
     let batch_size = case.fields["batch_size"].as_u64().ok_or("no batch_size")?;
@@ -88,7 +88,7 @@ pub fn training(case: &Case) -> Result<Answer> {
 /// As PyTorch's script would: seed, build the net, then let the loader draw its order.
 pub fn training_run(case: &Case) -> Result<Answer> {
     manual_seed(seed(case)?);
-    let net = Net::new(var_builder(DType::F32, &Device::Cpu))?;
+    let net = Net::new(var_builder(DType::F32, device()))?;
     let loader = DataLoader::builder(mnist()?)
         .batch_size(case.usize("batch_size")?)
         .shuffle(true);

@@ -1,0 +1,154 @@
+//! A kernel, compiled for a card, and what it is called with.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use candle_core::cuda_backend::cudarc::driver::{
+    CudaFunction, CudaSlice, CudaStream, CudaView, DeviceRepr, LaunchArgs, LaunchConfig,
+};
+use candle_core::cuda_backend::cudarc::nvrtc::{CompileOptions, compile_ptx_with_opts};
+use candle_core::cuda_backend::{CudaDType, CudaDevice};
+use candle_core::{CudaStorage, Layout, Result, bail};
+
+/// Numbers of a kernel: f32 or f64.
+pub(super) trait Real: CudaDType + DeviceRepr {
+    /// What C++ calls it.
+    const NAME: &'static str;
+}
+
+impl Real for f32 {
+    const NAME: &'static str = "float";
+}
+
+impl Real for f64 {
+    const NAME: &'static str = "double";
+}
+
+/// Runs the body with `T` as the storage's type.
+macro_rules! for_real {
+    ($storage:expr, $T:ident => $body:expr) => {
+        match candle_core::backend::BackendStorage::dtype($storage) {
+            candle_core::DType::F32 => {
+                type $T = f32;
+                $body
+            }
+            candle_core::DType::F64 => {
+                type $T = f64;
+                $body
+            }
+            other => candle_core::bail!("CUDA: computes in f32 and f64, not {other:?}"),
+        }
+    };
+}
+pub(super) use for_real;
+
+/// A file of kernels.
+pub(super) struct Source {
+    pub(super) name: &'static str,
+    pub(super) text: &'static str,
+}
+
+impl Source {
+    /// One of its kernels, for numbers of type `T`.
+    pub(super) fn kernel<T: Real>(&self, device: &CudaDevice, name: &str) -> Result<Kernel> {
+        static COMPILED: Mutex<Option<HashMap<String, String>>> = Mutex::new(None);
+        let context = device.cuda_stream().context().clone();
+        let (major, minor) = context
+            .compute_capability()
+            .map_err(candle_core::Error::wrap)?;
+        let module = format!("candlelight {} {} {major}.{minor}", self.name, T::NAME);
+        let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+        let compiled = compiled.get_or_insert_default();
+        if !compiled.contains_key(&module) {
+            compiled.insert(module.clone(), self.compile::<T>((major, minor))?);
+        }
+        let function = device.get_or_load_custom_func(name, &module, &compiled[&module])?;
+        Ok(Kernel {
+            function: function.into_cuda_function(),
+            stream: device.cuda_stream(),
+        })
+    }
+
+    fn compile<T: Real>(&self, (major, minor): (i32, i32)) -> Result<String> {
+        let options = CompileOptions {
+            options: vec![
+                format!("--gpu-architecture=compute_{major}{minor}"),
+                format!("-Dreal={}", T::NAME),
+                // NVRTC has no header for it.
+                "-DINFINITY=__int_as_float(0x7f800000)".into(),
+            ],
+            name: Some(format!("{}.cu", self.name)),
+            ..CompileOptions::default()
+        };
+        match compile_ptx_with_opts(self.text, options) {
+            Ok(ptx) => Ok(ptx.to_src()),
+            Err(error) => bail!("CUDA: {} does not compile: {error:?}", self.name),
+        }
+    }
+}
+
+/// One of a file's kernels, on the stream that the device's tensors live on.
+pub(super) struct Kernel {
+    function: CudaFunction,
+    stream: Arc<CudaStream>,
+}
+
+impl Kernel {
+    /// Its next call.
+    pub(super) fn call(&self) -> LaunchArgs<'_> {
+        self.stream.launch_builder(&self.function)
+    }
+}
+
+/// The elements of a contiguous tensor.
+pub(super) fn view<'a, T: Real>(
+    storage: &'a CudaStorage,
+    layout: &Layout,
+) -> Result<CudaView<'a, T>> {
+    match layout.contiguous_offsets() {
+        Some((start, end)) => Ok(storage.as_cuda_slice::<T>()?.slice(start..end)),
+        None => bail!("CUDA: a tensor is not contiguous"),
+    }
+}
+
+/// Room for `n` numbers, all of which the kernel writes.
+pub(super) fn room<T: DeviceRepr>(device: &CudaDevice, n: usize) -> Result<CudaSlice<T>> {
+    // SAFETY: a kernel writes them before any is read.
+    #[allow(unsafe_code)]
+    unsafe {
+        device.alloc::<T>(n)
+    }
+}
+
+/// A thread for each of `n` numbers; of very many, a thread has several.
+pub(super) fn each(n: usize) -> LaunchConfig {
+    const THREADS: usize = 256;
+    let blocks = n.div_ceil(THREADS).clamp(1, 1 << 16);
+    config(blocks, THREADS)
+}
+
+/// A block for each of `n` sums.
+pub(super) fn sums(n: usize) -> LaunchConfig {
+    config(n, 256)
+}
+
+fn config(blocks: usize, threads: usize) -> LaunchConfig {
+    LaunchConfig {
+        grid_dim: (blocks as u32, 1, 1),
+        block_dim: (threads as u32, 1, 1),
+        shared_mem_bytes: 0,
+    }
+}
+
+/// What the kernels count with.
+pub(super) fn int(what: &str, number: usize) -> Result<i32> {
+    match i32::try_from(number) {
+        Ok(number) => Ok(number),
+        Err(_) => bail!("CUDA: {what}={number} is above {}", i32::MAX),
+    }
+}
+
+/// For the storage of a result.
+pub(super) fn wrap<T: Real>(values: CudaSlice<T>, device: &CudaDevice) -> CudaStorage {
+    CudaStorage::wrap_cuda_slice(values, device.clone())
+}

@@ -1,0 +1,5 @@
+//! The operations on NVIDIA's cards: CUDA C++ in `kernels/`, compiled for the card when it is first needed.
+
+pub(super) mod conv2d;
+mod launch;
+pub(super) mod max_pool2d;
