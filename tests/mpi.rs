@@ -47,7 +47,8 @@ fn run_tests() -> Anything<()> {
         return Ok(());
     }
     let folder = tempfile::tempdir()?;
-    let tests: [(&str, fn(&Path) -> Anything<()>); 5] = [
+    type Test = fn(&Path) -> Anything<()>;
+    let tests: [(&str, Test); 5] = [
         (
             "two ranks at batch 32 take the steps of one at 64",
             same_steps,

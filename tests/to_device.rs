@@ -1,5 +1,6 @@
 //! What moves with a network to its device. Here there is one device: a move to it is none, and to other variables
 //! on it is what a move to another device is.
+#![allow(missing_docs, clippy::unwrap_used)]
 
 use std::sync::{Arc, Mutex};
 
