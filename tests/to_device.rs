@@ -77,7 +77,8 @@ fn run(mut optimizer: impl Optimizer, net: &Net, images: &Tensor, moved: bool) -
 
 #[test]
 fn an_optimizer_takes_what_it_remembers_with_it() {
-    let boxed: [fn(Vec<Var>) -> Box<dyn Optimizer>; 5] = [
+    type Build = fn(Vec<Var>) -> Box<dyn Optimizer>;
+    let boxed: [Build; 5] = [
         |p| Box::new(Sgd::builder(p, 0.1).momentum(0.9).build().unwrap()),
         |p| Box::new(Adam::builder(p).amsgrad(true).build().unwrap()),
         |p| Box::new(AdamW::builder(p).build().unwrap()),
