@@ -80,22 +80,7 @@ extern "C" __global__ void conv2d_input_gradient(
     }
 }
 
-// The sum of what each thread of the block has, in the order of a tree; in thread 0.
-static __device__ real sum_of_block(real own)
-{
-    __shared__ real parts[256];
-    parts[threadIdx.x] = own;
-    __syncthreads();
-    for (unsigned half = blockDim.x / 2; half > 0; half /= 2) {
-        if (threadIdx.x < half) {
-            parts[threadIdx.x] += parts[threadIdx.x + half];
-        }
-        __syncthreads();
-    }
-    return parts[0];
-}
-
-// to (O, C / groups, rows, columns): a block for each weight, of a power of two of threads, at most 256.
+// to (O, C / groups, rows, columns): a block for each weight, of 256 threads.
 extern "C" __global__ void conv2d_weight_gradient(
     real *to, const real *in, const real *grad, Conv2d c)
 {

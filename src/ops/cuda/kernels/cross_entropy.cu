@@ -1,0 +1,165 @@
+// The cross-entropy and its gradients; rounded where src/ops/cross_entropy.rs rounds. A thread has a target.
+
+struct CrossEntropy {
+    long long classes, targets;
+    // Class c of target i is at start(i) + c · inner.
+    long long inner;
+    long long ignore_index;
+    double smoothing;
+    // 0: none, 1: mean, 2: sum.
+    long long reduction;
+    // Whether classes have weights, and whether the truth is an index or probabilities.
+    long long has_weight, has_indices;
+};
+
+static __device__ long long start_of(long long target, CrossEntropy c)
+{
+    return target / c.inner * c.classes * c.inner + target % c.inner;
+}
+
+static __device__ double weight_of(long long k, const double *weight, CrossEntropy c)
+{
+    return c.has_weight ? weight[k] : 1.0;
+}
+
+// How much -log softmax of class k counts in the loss of a target that starts at `start`.
+static __device__ double share_of(long long k, long long start, long long target,
+    const long long *indices, const real *truth, const double *weight, CrossEntropy c)
+{
+    const double spread = c.smoothing / c.classes;
+    if (!c.has_indices) {
+        return weight_of(k, weight, c) * ((double)truth[start + k * c.inner] * (1.0 - c.smoothing) + spread);
+    }
+    const double share = spread * weight_of(k, weight, c);
+    return k == indices[target] ? share + (1.0 - c.smoothing) * weight_of(k, weight, c) : share;
+}
+
+// The largest logit, and the logarithm of the sum of the exponentials of what lies below it.
+static __device__ real largest_of(const real *logits, CrossEntropy c)
+{
+    real largest = -(real)INFINITY;
+    for (long long k = 0; k < c.classes; k++) {
+        largest = logits[k * c.inner] > largest ? logits[k * c.inner] : largest;
+    }
+    return largest;
+}
+
+static __device__ real log_sum_of(const real *logits, real largest, CrossEntropy c)
+{
+    real sum = 0;
+    for (long long k = 0; k < c.classes; k++) {
+        sum += exp(logits[k * c.inner] - largest);
+    }
+    return log(sum);
+}
+
+#define FOR_EACH_TARGET(i, c) \
+    for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < c.targets; \
+         i += (long long)gridDim.x * blockDim.x)
+
+// losses (targets).
+extern "C" __global__ void cross_entropy_losses(real *losses, const real *logits,
+    const long long *indices, const real *truth, const double *weight, CrossEntropy c)
+{
+    FOR_EACH_TARGET(i, c) {
+        if (c.has_indices && indices[i] == c.ignore_index) {
+            losses[i] = 0;
+            continue;
+        }
+        const long long start = start_of(i, c);
+        const real *own = logits + start;
+        const real largest = largest_of(own, c);
+        const real log_sum = log_sum_of(own, largest, c);
+        // Where one class alone counts, the others' logits may be -∞.
+        const bool one_counts = c.has_indices && c.smoothing == 0;
+        double loss = 0;
+        for (long long k = 0; k < c.classes; k++) {
+            const double share = share_of(k, start, i, indices, truth, weight, c);
+            if (!one_counts || share != 0) {
+                loss += -share * (double)(own[k * c.inner] - largest - log_sum);
+            }
+        }
+        losses[i] = loss;
+    }
+}
+
+// divisor (1): what the mean divides the sum by. One block.
+extern "C" __global__ void cross_entropy_divisor(
+    double *divisor, const long long *indices, const double *weight, CrossEntropy c)
+{
+    double own = 0;
+    for (long long i = threadIdx.x; i < c.targets && c.has_indices; i += blockDim.x) {
+        own += indices[i] == c.ignore_index ? 0.0 : weight_of(indices[i], weight, c);
+    }
+    const double sum = sum_of_block(own);
+    if (threadIdx.x == 0) {
+        divisor[0] = c.reduction != 1 ? 1.0 : c.has_indices ? sum : (double)c.targets;
+    }
+}
+
+// loss (1), from the targets' losses. One block.
+extern "C" __global__ void cross_entropy_reduce(
+    real *loss, const real *losses, const double *divisor, CrossEntropy c)
+{
+    real own = 0;
+    for (long long i = threadIdx.x; i < c.targets; i += blockDim.x) {
+        own += losses[i];
+    }
+    const real sum = sum_of_block(own);
+    if (threadIdx.x == 0) {
+        loss[0] = sum / (real)divisor[0];
+    }
+}
+
+// What flows into the loss of a target.
+static __device__ double incoming(long long target, const real *grad, const double *divisor, CrossEntropy c)
+{
+    return c.reduction == 0 ? (double)grad[target] : (double)grad[0] * (1.0 / divisor[0]);
+}
+
+// to: as the logits.
+extern "C" __global__ void cross_entropy_logits_gradient(real *to, const real *logits,
+    const long long *indices, const real *truth, const double *weight, const real *grad,
+    const double *divisor, CrossEntropy c)
+{
+    FOR_EACH_TARGET(i, c) {
+        const long long start = start_of(i, c);
+        if (c.has_indices && indices[i] == c.ignore_index) {
+            for (long long k = 0; k < c.classes; k++) {
+                to[start + k * c.inner] = 0;
+            }
+            continue;
+        }
+        const real *own = logits + start;
+        const double flow = incoming(i, grad, divisor, c);
+        const real largest = largest_of(own, c);
+        const real log_sum = log_sum_of(own, largest, c);
+        real total = 0;
+        for (long long k = 0; k < c.classes; k++) {
+            total += (real)(share_of(k, start, i, indices, truth, weight, c) * flow);
+        }
+        for (long long k = 0; k < c.classes; k++) {
+            const real own_share = share_of(k, start, i, indices, truth, weight, c) * flow;
+            // Rounded once: near a certain class the two all but cancel.
+            to[start + k * c.inner] =
+                fused(exp(own[k * c.inner] - largest - log_sum), total, -own_share);
+        }
+    }
+}
+
+// to: as the probabilities.
+extern "C" __global__ void cross_entropy_targets_gradient(real *to, const real *logits,
+    const double *weight, const real *grad, const double *divisor, CrossEntropy c)
+{
+    FOR_EACH_TARGET(i, c) {
+        const long long start = start_of(i, c);
+        const real *own = logits + start;
+        const double scale = incoming(i, grad, divisor, c) * (1.0 - c.smoothing);
+        const real largest = largest_of(own, c);
+        const real log_sum = log_sum_of(own, largest, c);
+        for (long long k = 0; k < c.classes; k++) {
+            to[start + k * c.inner] =
+                -scale * weight_of(k, weight, c) * (double)(own[k * c.inner] - largest - log_sum);
+        }
+    }
+}
