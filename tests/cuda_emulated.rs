@@ -3,70 +3,25 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
-use std::io::Write;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+#[path = "cuda_emulated/program.rs"]
+mod program;
+
+use std::path::Path;
 
 use candlelight::nn::{Conv2d, MaxPool2d};
 use candlelight::prelude::*;
-
-/// The kernels' program, compiled once; none where there is no C++ compiler.
-fn program() -> Option<&'static PathBuf> {
-    static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let compile = || {
-        let program = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("cuda_emulated");
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cuda_emulated/main.cpp");
-        let mut compiler = Command::new("c++");
-        compiler.args([
-            "-std=c++17",
-            "-O1",
-            "-Wall",
-            "-Wno-unused-function",
-            "-Werror",
-            "-Dreal=double",
-        ]);
-        match compiler.arg(source).arg("-o").arg(&program).status() {
-            Ok(status) => {
-                assert!(status.success(), "the kernels do not compile");
-                Some(program)
-            }
-            Err(error) => {
-                println!("CUDA's kernels: skipped, for there is no C++ compiler: {error}");
-                None
-            }
-        }
-    };
-    PROGRAM.get_or_init(compile).as_ref()
-}
+use program::{bytes, program, take};
 
 /// What the kernels write for these sizes and tensors.
-fn run(program: &PathBuf, op: &str, sizes: &[usize], tensors: &[&Tensor]) -> Vec<u8> {
-    let mut command = Command::new(program);
-    command.arg(op).args(sizes.iter().map(usize::to_string));
-    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    let mut input = child.stdin.take().unwrap();
-    for tensor in tensors {
-        let bytes = numbers(tensor).into_iter().flat_map(f64::to_le_bytes);
-        input.write_all(&bytes.collect::<Vec<u8>>()).unwrap();
-    }
-    drop(input);
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "{op} {sizes:?}");
-    output.stdout
+fn run(program: &Path, op: &str, sizes: &[usize], tensors: &[&Tensor]) -> Vec<u8> {
+    let words = sizes.iter().map(usize::to_string);
+    let words: Vec<String> = std::iter::once(op.to_string()).chain(words).collect();
+    let input = tensors.iter().flat_map(|tensor| bytes(&numbers(tensor)));
+    program::run(program, &words, &input.collect::<Vec<u8>>())
 }
 
 fn numbers(tensor: &Tensor) -> Vec<f64> {
     tensor.flatten_all().unwrap().to_vec1().unwrap()
-}
-
-/// Takes a tensor's numbers off the front.
-fn take(bytes: &mut &[u8], n: usize) -> Vec<f64> {
-    let (own, rest) = bytes.split_at(8 * n);
-    *bytes = rest;
-    let number = |bytes: &[u8]| f64::from_le_bytes(bytes.try_into().unwrap());
-    own.chunks_exact(8).map(number).collect()
 }
 
 fn random(generator: &mut Generator, shape: &[usize]) -> Tensor {
@@ -256,5 +211,90 @@ fn max_pool2d_is_that_of_the_cpu() {
         let expected = indices.flatten_all().unwrap().to_vec1::<i64>().unwrap();
         assert_eq!(found, expected, "{what}");
         compared += 1;
+    }
+}
+
+#[test]
+fn cross_entropy_is_that_of_the_cpu() {
+    let Some(program) = program() else { return };
+    let generator = &mut Generator::new(9);
+    for case in 0..60 {
+        let (n, classes, inner) = (
+            pick(generator, 1, 300),
+            pick(generator, 1, 6),
+            pick(generator, 1, 3),
+        );
+        let has_indices = case % 2 == 0;
+        let reduction = [Reduction::None, Reduction::Mean, Reduction::Sum][case / 2 % 3];
+        let smoothing = [0.0, 0.1][case / 6 % 2];
+        let weighted = case / 12 % 2 == 1;
+        let weight = random(generator, &[classes]).abs().unwrap();
+        let mut criterion = CrossEntropyLoss::builder()
+            .reduction(reduction)
+            .label_smoothing(smoothing);
+        if weighted {
+            criterion = criterion.weight(weight.clone());
+        }
+        let criterion = criterion.build().unwrap();
+        let shape = [n, classes, inner];
+        let logits = (random(generator, &shape) * 20.0).unwrap();
+        let logits = Var::from_tensor(&logits).unwrap();
+        let indices: Vec<i64> = (0..n * inner)
+            .map(|_| match pick(generator, 0, classes) {
+                0 => -100,
+                class => class as i64 - 1,
+            })
+            .collect();
+        let truth = Var::from_tensor(&random(generator, &shape).abs().unwrap()).unwrap();
+        let targets = match has_indices {
+            true => Tensor::from_vec(indices.clone(), (n, inner), &Device::Cpu).unwrap(),
+            false => truth.as_tensor().clone(),
+        };
+        let loss = criterion.forward(&logits, &targets).unwrap();
+        let grad = random(generator, loss.dims());
+        let grads = (&loss * &grad)
+            .unwrap()
+            .sum_all()
+            .unwrap()
+            .backward()
+            .unwrap();
+
+        let reduction = match reduction {
+            Reduction::None => 0,
+            Reduction::Mean => 1,
+            Reduction::Sum => 2,
+        };
+        let mut words = vec!["cross_entropy".to_string()];
+        words.extend([classes, n * inner, inner].map(|size| size.to_string()));
+        words.extend([
+            "-100".to_string(),
+            smoothing.to_string(),
+            reduction.to_string(),
+        ]);
+        words.extend([weighted, has_indices].map(|there| u8::from(there).to_string()));
+        let mut input = bytes(&numbers(&logits));
+        match has_indices {
+            true => input.extend(indices.iter().flat_map(|index| index.to_le_bytes())),
+            false => input.extend(bytes(&numbers(&truth))),
+        }
+        if weighted {
+            input.extend(bytes(&numbers(&weight)));
+        }
+        input.extend(bytes(&numbers(&grad)));
+        let output = program::run(program, &words, &input);
+        let mut output = &output[..];
+        let what = format!("{words:?}");
+        assert_near(
+            &what,
+            &take(&mut output, loss.elem_count()),
+            &numbers(&loss),
+        );
+        let found = take(&mut output, logits.elem_count());
+        assert_near(&what, &found, &numbers(grads.get(&logits).unwrap()));
+        if !has_indices {
+            let found = take(&mut output, truth.elem_count());
+            assert_near(&what, &found, &numbers(grads.get(&truth).unwrap()));
+        }
+        assert!(output.is_empty());
     }
 }

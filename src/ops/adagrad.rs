@@ -3,7 +3,7 @@
 use candle_core::{Result, Tensor};
 
 use super::buffer::Element;
-use super::update::{self, Buffers};
+use super::update::{self, Buffers, OnCard};
 
 /// The first buffer: `sum`, of the squared gradients.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +32,10 @@ impl update::Rule for Rule {
             *sum = g.mul_add(g, *sum);
             *p += down * g / (sum.sqrt() + eps);
         }
+    }
+
+    fn on_card(&self) -> OnCard {
+        OnCard::new([self.lr, self.eps, self.weight_decay], [self.maximize])
     }
 
     fn on_device(

@@ -3,7 +3,7 @@
 use candle_core::{Result, Tensor};
 
 use super::buffer::Element;
-use super::update::{self, Buffers, Lerp, lerp};
+use super::update::{self, Buffers, Lerp, OnCard, lerp};
 
 /// The buffers: `exp_avg`, `exp_avg_sq`, and with amsgrad `max_exp_avg_sq`.
 #[derive(Debug, Clone, Copy)]
@@ -78,6 +78,17 @@ impl update::Rule for Rule {
                 step(p, *m, *largest);
             }
         }
+    }
+
+    fn on_card(&self) -> OnCard {
+        let (rate, root, keep) = self.scales();
+        let decay = match self.decoupled {
+            true => 0.0,
+            false => self.weight_decay,
+        };
+        let (first, second) = self.betas;
+        let numbers = [rate, root, keep, first, second, self.eps, decay];
+        OnCard::new(numbers, [self.maximize, self.amsgrad])
     }
 
     fn on_device(

@@ -4,10 +4,14 @@
 //! The log-softmax and the gradient are rounded where PyTorch rounds them: where a class is all but
 //! certain, loss and gradient are little more than that rounding.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, DType, Device, Layout, Result, Shape, Tensor};
 
 use super::buffer::{Element, elements, for_float, output, with_elements, zeros};
 use super::cascade::sum_of_losses;
+#[cfg(feature = "cuda")]
+use super::cuda;
 use crate::loss::Reduction;
 
 const NAME: &str = "cross_entropy";
@@ -29,12 +33,17 @@ pub(crate) enum Targets {
 
 /// `logits` of f32 or f64.
 pub(crate) fn cross_entropy(logits: &Tensor, targets: Targets, rule: Rule) -> Result<Tensor> {
-    let cpu = logits.to_device(&Device::Cpu)?.contiguous()?;
+    // Where it is computed.
+    let device = match logits.device().is_metal() {
+        true => &Device::Cpu,
+        false => logits.device(),
+    };
+    let here = logits.to_device(device)?.contiguous()?;
     let loss = match targets {
-        Targets::Indices(indices) => cpu.apply_op1(OfIndices { indices, rule })?,
+        Targets::Indices(indices) => here.apply_op1(OfIndices { indices, rule })?,
         Targets::Probabilities(targets) => {
-            let targets = targets.to_device(&Device::Cpu)?.contiguous()?;
-            cpu.apply_op2(&targets, OfProbabilities { rule })?
+            let targets = targets.to_device(device)?.contiguous()?;
+            here.apply_op2(&targets, OfProbabilities { rule })?
         }
     };
     loss.to_device(logits.device())
@@ -57,14 +66,14 @@ enum Truth<'a, T> {
 }
 
 /// Where the logits of one target lie: class c of target i is at `start(i) + c·inner`.
-struct Places {
-    classes: usize,
-    inner: usize,
-    targets: usize,
+pub(super) struct Places {
+    pub(super) classes: usize,
+    pub(super) inner: usize,
+    pub(super) targets: usize,
 }
 
 impl Places {
-    fn new(dims: &[usize]) -> Self {
+    pub(super) fn new(dims: &[usize]) -> Self {
         let (classes, inner) = match dims {
             [classes] => (*classes, 1),
             [_, classes, rest @ ..] => (*classes, rest.iter().product()),
@@ -308,8 +317,20 @@ impl CustomOp1 for OfIndices {
         })
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, logits: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let truth = cuda::cross_entropy::Truth::Indices(&self.indices);
+        let shape = self.rule.shape(layout.dims());
+        cuda::cross_entropy::forward(&self.rule, (logits, layout), truth, shape)
+    }
+
     fn bwd(&self, logits: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
         let grad = grad.contiguous()?;
+        #[cfg(feature = "cuda")]
+        if grad.device().is_cuda() {
+            let (rule, indices) = (&self.rule, &self.indices);
+            return cuda::cross_entropy::of_indices(rule, logits, indices, &grad).map(Some);
+        }
         Ok(Some(match logits.dtype() {
             DType::F64 => self.gradient::<f64>(logits, &grad)?,
             _ => self.gradient::<f32>(logits, &grad)?,
@@ -367,6 +388,19 @@ impl CustomOp2 for OfProbabilities {
         })
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        logits: &CudaStorage,
+        layout: &Layout,
+        targets: &CudaStorage,
+        targets_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let truth = cuda::cross_entropy::Truth::Probabilities((targets, targets_layout));
+        let shape = self.rule.shape(layout.dims());
+        cuda::cross_entropy::forward(&self.rule, (logits, layout), truth, shape)
+    }
+
     fn bwd(
         &self,
         logits: &Tensor,
@@ -375,6 +409,10 @@ impl CustomOp2 for OfProbabilities {
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let grad = grad.contiguous()?;
+        #[cfg(feature = "cuda")]
+        if grad.device().is_cuda() {
+            return cuda::cross_entropy::of_probabilities(&self.rule, logits, targets, &grad);
+        }
         match logits.dtype() {
             DType::F64 => self.gradients::<f64>(logits, targets, &grad),
             _ => self.gradients::<f32>(logits, targets, &grad),

@@ -35,6 +35,9 @@ mod memory;
 mod narrow;
 pub(crate) mod pad2d;
 mod product;
+#[cfg(test)]
+#[path = "../../tests/cuda_emulated/program.rs"]
+mod program;
 pub(crate) mod relu;
 pub(crate) mod rms_prop;
 pub(crate) mod sgd;

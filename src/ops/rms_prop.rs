@@ -3,7 +3,7 @@
 use candle_core::{Result, Tensor};
 
 use super::buffer::Element;
-use super::update::{self, Buffers, Lerp, lerp};
+use super::update::{self, Buffers, Lerp, OnCard, lerp};
 
 /// The buffers: `square_avg`, with a momentum `momentum_buffer`, and where centered `grad_avg`.
 #[derive(Debug, Clone, Copy)]
@@ -83,6 +83,17 @@ impl update::Rule for Rule {
                 }
             }
         }
+    }
+
+    fn on_card(&self) -> OnCard {
+        let numbers = [
+            self.lr,
+            self.alpha,
+            self.eps,
+            self.weight_decay,
+            self.momentum,
+        ];
+        OnCard::new(numbers, [self.maximize, self.centered])
     }
 
     fn on_device(

@@ -3,7 +3,7 @@
 use candle_core::{Result, Tensor};
 
 use super::buffer::Element;
-use super::update::{self, Buffers};
+use super::update::{self, Buffers, OnCard};
 
 /// The first buffer is the direction of the last step; there is none without a momentum.
 #[derive(Debug, Clone, Copy)]
@@ -66,6 +66,12 @@ impl update::Rule for Rule {
             }
             (true, true, true) => self.with::<T, true, true, true>(parameter, gradient, direction),
         }
+    }
+
+    fn on_card(&self) -> OnCard {
+        let (maximize, nesterov) = (self.maximize, self.nesterov);
+        let numbers = [self.lr, self.momentum, self.dampening, self.weight_decay];
+        OnCard::new(numbers, [maximize, nesterov, self.first])
     }
 
     fn on_device(

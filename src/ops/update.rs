@@ -1,15 +1,40 @@
-//! How an optimizer changes a parameter: on the CPU in place, in one pass over the parameter, its
-//! gradient and the optimizer's buffers.
+//! How an optimizer changes a parameter: on the CPU and on CUDA's cards in place, in one pass over the parameter,
+//! its gradient and the optimizer's buffers.
 
 use std::cell::Cell;
 use std::marker::PhantomData;
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, InplaceOp1, InplaceOp2, Layout, Result, Tensor, Var, bail};
 
 use super::buffer::{Element, elements, for_float};
+#[cfg(feature = "cuda")]
+use super::cuda;
 
 /// What an optimizer remembers of a parameter, each as large as the parameter.
 pub(crate) type Buffers = [Option<Tensor>; 3];
+
+/// What an optimizer's kernel is told.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OnCard {
+    numbers: [f64; 8],
+    flags: [i64; 4],
+}
+
+impl OnCard {
+    /// The rest is 0.
+    pub(super) fn new<const N: usize, const F: usize>(numbers: [f64; N], flags: [bool; F]) -> Self {
+        let mut step = Self {
+            numbers: [0.0; 8],
+            flags: [0; 4],
+        };
+        step.numbers[..N].copy_from_slice(&numbers);
+        step.flags[..F].copy_from_slice(&flags.map(i64::from));
+        step
+    }
+}
 
 /// One optimizer's step.
 pub(crate) trait Rule: Sync {
@@ -19,6 +44,10 @@ pub(crate) trait Rule: Sync {
     /// a product and a sum once where it has one operation for both (`add` with `alpha`, `lerp`, `addcmul`),
     /// and so do these.
     fn on_cpu<T: Element>(&self, parameter: &mut [T], gradient: &[T], buffers: [&mut [T]; 3]);
+
+    /// The numbers and flags of its kernel on a CUDA card, in the order that the kernel states.
+    #[cfg_attr(not(any(feature = "cuda", test)), expect(dead_code))]
+    fn on_card(&self) -> OnCard;
 
     /// On another device: the parameter's next value. The buffers are replaced.
     fn on_device(
@@ -90,7 +119,7 @@ pub(crate) fn update<R: Rule>(
         );
     }
     let tensor = var.as_tensor();
-    if tensor.device().is_cpu() && tensor.is_contiguous() {
+    if !tensor.device().is_metal() && tensor.is_contiguous() {
         tensor.inplace_op2(&gradient.contiguous()?, &InPlace { rule, buffers })
     } else {
         var.set(&rule.on_device(&var.as_detached_tensor(), gradient, buffers)?)
@@ -188,6 +217,19 @@ impl<R: Rule> InplaceOp2 for InPlace<'_, R> {
             })
         })
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        parameter: &mut CudaStorage,
+        parameter_layout: &Layout,
+        gradient: &CudaStorage,
+        gradient_layout: &Layout,
+    ) -> Result<()> {
+        let (parameter, gradient) = ((parameter, parameter_layout), (gradient, gradient_layout));
+        let step = self.rule.on_card();
+        cuda::update::update(R::NAME, step, parameter, gradient, self.buffers)
+    }
 }
 
 /// Calls `body` with a buffer's elements; with none where there is no buffer.
@@ -230,9 +272,46 @@ impl<T: Element, F: FnOnce(&mut [T]) -> Result<()>> InplaceOp1 for Visit<T, F> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::ops::program;
     use candle_core::{DType, Device};
 
-    /// Steps of both ways, from the same start, give the same numbers.
+    fn values(tensor: &Tensor) -> Vec<f64> {
+        let tensor = tensor.to_dtype(DType::F64).unwrap();
+        tensor.to_vec1::<f64>().unwrap()
+    }
+
+    /// One more step of the kernel for CUDA's cards, on the state that it left, gives what the CPU's gave.
+    fn on_card_agrees<R: Rule>(
+        rule: &R,
+        gradient: &Tensor,
+        card: &mut [Vec<f64>; 4],
+        [parameter]: [&Tensor; 1],
+        buffers: &Buffers,
+    ) {
+        let Some(program) = program::program() else {
+            return;
+        };
+        let OnCard { numbers, flags } = rule.on_card();
+        let n = parameter.elem_count();
+        let mut input = program::bytes(&numbers);
+        input.extend(flags.iter().flat_map(|flag| flag.to_le_bytes()));
+        let [p, a, b, c] = &*card;
+        for numbers in [p, &values(gradient), a, b, c] {
+            input.extend(program::bytes(numbers));
+        }
+        let words = ["optimizer".to_string(), R::NAME.to_string(), n.to_string()];
+        let output = program::run(program, &words, &input);
+        let mut output = &output[..];
+        *card = [(); 4].map(|()| program::take(&mut output, n));
+        let [a, b, c] = buffers.each_ref().map(Option::as_ref);
+        for (found, expected) in card.iter().zip([Some(parameter), a, b, c]) {
+            for (found, expected) in found.iter().zip(expected.map(values).into_iter().flatten()) {
+                assert!((found - expected).abs() <= 1e-14 * expected.abs().max(1.0));
+            }
+        }
+    }
+
+    /// Steps of both ways, and of the kernel for cards, from the same start, give the same numbers.
     pub(crate) fn both_ways_agree<R: Rule>(rule: impl Fn(u64) -> R, buffers: [bool; 3]) {
         for dtype in [DType::F32, DType::F64] {
             let start = Tensor::new(&[1f64, -2.0, 0.5, 3.0, -0.25], &Device::Cpu).unwrap();
@@ -241,16 +320,17 @@ pub(crate) mod tests {
             let (mut here, mut there) = (fresh(), fresh());
             let var = Var::from_tensor(&start).unwrap();
             let mut tensor = start.clone();
+            // The parameter, and room for three buffers.
+            let mut card = [values(&start), vec![0.0; 5], vec![0.0; 5], vec![0.0; 5]];
             for step in 1..6 {
                 let gradient = (start.affine(0.3, 0.1 * step as f64).unwrap().sin()).unwrap();
                 let rule = rule(step);
                 update(&rule, &var, &gradient, &mut here).unwrap();
                 tensor = rule.on_device(&tensor, &gradient, &mut there).unwrap();
+                if dtype == DType::F64 {
+                    on_card_agrees(&rule, &gradient, &mut card, [var.as_tensor()], &here);
+                }
             }
-            let values = |tensor: &Tensor| {
-                let tensor = tensor.to_dtype(DType::F64).unwrap();
-                tensor.to_vec1::<f64>().unwrap()
-            };
             let tolerance = if dtype == DType::F32 { 2e-6 } else { 1e-14 };
             let pairs = here.iter().flatten().zip(there.iter().flatten());
             for (a, b) in pairs.chain([(var.as_tensor(), &tensor)]) {

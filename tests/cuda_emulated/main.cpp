@@ -1,5 +1,6 @@
 // Runs one operation's kernels: its sizes are the arguments, its tensors come from standard input one after the other,
 // and what the kernels write goes to standard output. See tests/cuda_emulated.rs.
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -7,13 +8,16 @@
 
 #include "emulate.h"
 
+#include "../../src/ops/cuda/kernels/common.cuh"
 #include "../../src/ops/cuda/kernels/conv2d.cu"
+#include "../../src/ops/cuda/kernels/cross_entropy.cu"
 #include "../../src/ops/cuda/kernels/max_pool2d.cu"
+#include "../../src/ops/cuda/kernels/optimizers.cu"
 
-static std::vector<real> read(long n)
+template <class T = real> static std::vector<T> read(long n)
 {
-    std::vector<real> values(n);
-    if (fread(values.data(), sizeof(real), n, stdin) != (size_t)n) {
+    std::vector<T> values(n);
+    if (fread(values.data(), sizeof(T), n, stdin) != (size_t)n) {
         fprintf(stderr, "too few numbers\n");
         exit(2);
     }
@@ -67,6 +71,59 @@ static void max_pool2d(const MaxPool2d &p)
     write(indices);
 }
 
+// The step's numbers and flags, then p, g, a, b and c of n numbers each; all but g as they are after the step.
+static void optimizer(const char *name, long n)
+{
+    Step step;
+    auto numbers = read<double>(8);
+    auto flags = read<long long>(4);
+    std::copy(numbers.begin(), numbers.end(), step.numbers);
+    std::copy(flags.begin(), flags.end(), step.flags);
+    auto p = read(n), g = read(n), a = read(n), b = read(n), c = read(n);
+    auto *kernel = strcmp(name, "sgd") == 0 ? sgd
+        : strcmp(name, "adam") == 0         ? adam
+        : strcmp(name, "rms_prop") == 0     ? rms_prop
+                                            : adagrad;
+    each(n, [&] { kernel(p.data(), g.data(), a.data(), b.data(), c.data(), n, step); });
+    write(p);
+    write(a);
+    write(b);
+    write(c);
+}
+
+// Logits, indices or probabilities, weights, the loss's gradient; the loss, the gradient of the logits, and of
+// probabilities theirs.
+static void cross_entropy(char **words)
+{
+    CrossEntropy c = {atol(words[0]), atol(words[1]), atol(words[2]), atol(words[3]), atof(words[4]),
+        atol(words[5]), atol(words[6]), atol(words[7])};
+    long all = c.classes * c.targets, losses_n = c.reduction == 0 ? c.targets : 1;
+    auto logits = read(all);
+    auto indices = read<long long>(c.has_indices ? c.targets : 0);
+    auto truth = read(c.has_indices ? 0 : all);
+    auto weight = read<double>(c.has_weight ? c.classes : 0);
+    auto grad = read(losses_n);
+    std::vector<real> losses(c.targets), loss(1), of_logits(all), of_truth(truth.size());
+    double divisor;
+    launch(1, 256, [&] { cross_entropy_divisor(&divisor, indices.data(), weight.data(), c); });
+    each(c.targets, [&] {
+        cross_entropy_losses(losses.data(), logits.data(), indices.data(), truth.data(), weight.data(), c);
+    });
+    launch(1, 256, [&] { cross_entropy_reduce(loss.data(), losses.data(), &divisor, c); });
+    each(c.targets, [&] {
+        cross_entropy_logits_gradient(of_logits.data(), logits.data(), indices.data(), truth.data(),
+            weight.data(), grad.data(), &divisor, c);
+    });
+    if (!c.has_indices) {
+        each(c.targets, [&] {
+            cross_entropy_targets_gradient(of_truth.data(), logits.data(), weight.data(), grad.data(), &divisor, c);
+        });
+    }
+    write(c.reduction == 0 ? losses : loss);
+    write(of_logits);
+    write(of_truth);
+}
+
 template <class Sizes> static Sizes sizes(char **words)
 {
     int numbers[sizeof(Sizes) / sizeof(int)];
@@ -84,8 +141,12 @@ int main(int argc, char **argv)
         conv2d(sizes<Conv2d>(argv + 2), atoi(argv[18]));
     } else if (argc == 2 + 13 && strcmp(argv[1], "max_pool2d") == 0) {
         max_pool2d(sizes<MaxPool2d>(argv + 2));
+    } else if (argc == 4 && strcmp(argv[1], "optimizer") == 0) {
+        optimizer(argv[2], atol(argv[3]));
+    } else if (argc == 2 + 8 && strcmp(argv[1], "cross_entropy") == 0) {
+        cross_entropy(argv + 2);
     } else {
-        fprintf(stderr, "conv2d and its 17 numbers, or max_pool2d and its 13\n");
+        fprintf(stderr, "an operation and its sizes, see main.cpp\n");
         return 2;
     }
 }

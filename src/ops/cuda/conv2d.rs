@@ -11,7 +11,10 @@ use crate::ops::conv2d::Problem;
 
 const SOURCE: Source = Source {
     name: "conv2d",
-    text: include_str!("kernels/conv2d.cu"),
+    text: concat!(
+        include_str!("kernels/common.cuh"),
+        include_str!("kernels/conv2d.cu")
+    ),
 };
 
 /// As `struct Conv2d` in the kernels.

@@ -1,5 +1,7 @@
 //! The operations on NVIDIA's cards: CUDA C++ in `kernels/`, compiled for the card when it is first needed.
 
 pub(super) mod conv2d;
+pub(super) mod cross_entropy;
 mod launch;
 pub(super) mod max_pool2d;
+pub(super) mod update;
