@@ -44,7 +44,7 @@ struct Args {
     #[arg(long, value_enum, default_value_t = NetName::Small)]
     net: NetName,
     /// Train as one of the processes that mpirun, torchrun or srun has started, each with its share of the images;
-    /// the batch size is each one's own. What carries the gradients: mpi
+    /// the batch size is each one's own. What carries the gradients: mpi, on the CPU; nccl, on a card each
     #[arg(long)]
     backend: Option<Backend>,
     /// The folder that holds MNIST/raw
@@ -84,8 +84,11 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> std::result::Result<(), Box<dyn Error>> {
-    let device: DeviceChoice = args.device.parse()?;
     let group = args.backend.map(init_process_group).transpose()?;
+    let device = match &group {
+        Some(group) => group.device().clone(),
+        None => args.device.parse()?,
+    };
     let first = group.as_ref().is_none_or(|group| group.rank() == 0);
     // The other ranks find what rank 0 has fetched.
     if !first {

@@ -10,6 +10,9 @@ use crate::{Error, Result};
 pub enum Backend {
     /// MPI, for nets on the CPU; in builds with the feature `mpi`.
     Mpi,
+    /// NCCL, for nets on NVIDIA's cards, each rank on the one of its number on its machine; in builds with the feature
+    /// `nccl`. The ranks find each other by `MASTER_ADDR` and `MASTER_PORT`.
+    Nccl,
 }
 
 impl Backend {
@@ -17,6 +20,7 @@ impl Backend {
     pub fn name(self) -> &'static str {
         match self {
             Self::Mpi => "mpi",
+            Self::Nccl => "nccl",
         }
     }
 }
@@ -27,18 +31,19 @@ impl fmt::Display for Backend {
     }
 }
 
-/// `mpi`.
+/// `mpi` or `nccl`.
 impl FromStr for Backend {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
         match text {
             "mpi" => Ok(Self::Mpi),
+            "nccl" => Ok(Self::Nccl),
             _ => invalid(
                 "init_process_group",
                 "backend",
                 text,
-                "is not known; use mpi",
+                "is not known; use mpi or nccl",
             ),
         }
     }

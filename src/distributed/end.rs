@@ -39,7 +39,7 @@ pub(super) fn error(launch: Launch, source: Error) -> Error {
 }
 
 /// Says why this rank ends when it is told to.
-#[cfg(feature = "mpi")]
+#[cfg(any(feature = "mpi", feature = "nccl"))]
 pub(super) fn watch(launch: Launch) {
     use signal_hook::consts::SIGTERM;
 

@@ -6,6 +6,7 @@ use candle_core::{Device, Tensor, Var};
 
 use super::communicator::{Pending, Worker, flatten, runs, unflatten};
 use super::{Backend, Launch, end};
+use crate::train::DeviceChoice;
 use crate::{Error, Result};
 
 /// The ranks of one run. A clone is of the same group.
@@ -16,6 +17,7 @@ use crate::{Error, Result};
 pub struct ProcessGroup {
     launch: Launch,
     backend: Backend,
+    device: DeviceChoice,
     /// None where there is one rank.
     worker: Option<Arc<Worker>>,
 }
@@ -32,7 +34,8 @@ pub struct ProcessGroup {
 ///
 /// [`Error::InvalidParameter`] where the environment does not say which rank this is ([`Launch::from_env`]), where
 /// it and the backend do not agree, or where the group has been started before;
-/// [`Error::MissingFeature`] where there are several ranks and this build is without the backend.
+/// [`Error::MissingFeature`] where there are several ranks and this build is without the backend;
+/// [`Error::NoDevice`] where the backend is NCCL and this rank has no card.
 ///
 /// # Example
 ///
@@ -48,13 +51,18 @@ pub struct ProcessGroup {
 /// ```
 pub fn init_process_group(backend: Backend) -> Result<ProcessGroup> {
     let launch = Launch::from_env()?;
+    let device: DeviceChoice = match backend {
+        Backend::Mpi => "cpu".parse()?,
+        Backend::Nccl => format!("cuda:{}", launch.local_rank).parse()?,
+    };
     let worker = match launch.world_size {
         1 => None,
-        _ => Some(Arc::new(start(backend, launch)?)),
+        _ => Some(Arc::new(start(backend, launch, &device)?)),
     };
     Ok(ProcessGroup {
         launch,
         backend,
+        device,
         worker,
     })
 }
@@ -72,7 +80,13 @@ pub fn destroy_process_group(group: &ProcessGroup) -> Result<()> {
     }
 }
 
-fn start(backend: Backend, launch: Launch) -> Result<Worker> {
+#[cfg_attr(not(feature = "nccl"), expect(unused_variables))]
+fn start(backend: Backend, launch: Launch, device: &Device) -> Result<Worker> {
+    #[cfg(not(all(feature = "mpi", feature = "nccl")))]
+    let missing = |over, feature| {
+        let what = format!("{} ranks over {over}", launch.world_size);
+        Err(Error::MissingFeature { what, feature })
+    };
     match backend {
         #[cfg(feature = "mpi")]
         Backend::Mpi => {
@@ -81,10 +95,17 @@ fn start(backend: Backend, launch: Launch) -> Result<Worker> {
             Ok(worker)
         }
         #[cfg(not(feature = "mpi"))]
-        Backend::Mpi => Err(Error::MissingFeature {
-            what: format!("{} ranks over MPI", launch.world_size),
-            feature: "mpi",
-        }),
+        Backend::Mpi => missing("MPI", "mpi"),
+        #[cfg(feature = "nccl")]
+        Backend::Nccl => {
+            let card = device.as_cuda_device()?.clone();
+            let start = move |launch| super::nccl::Nccl::start(launch, card);
+            let worker = Worker::start(launch, start)?;
+            end::watch(launch);
+            Ok(worker)
+        }
+        #[cfg(not(feature = "nccl"))]
+        Backend::Nccl => missing("NCCL", "nccl"),
     }
 }
 
@@ -107,6 +128,11 @@ impl ProcessGroup {
     /// What carries the gradients.
     pub fn backend(&self) -> Backend {
         self.backend
+    }
+
+    /// Where this rank's net has to be: the CPU, or with NCCL the card of its number on its machine.
+    pub fn device(&self) -> &DeviceChoice {
+        &self.device
     }
 
     /// Waits until all ranks are here.
@@ -148,7 +174,7 @@ impl ProcessGroup {
         if self.worker.is_none() {
             return Ok(numbers);
         }
-        let own = Tensor::from_slice(&numbers, N, &Device::Cpu)?;
+        let own = Tensor::from_slice(&numbers, N, &self.device)?;
         let means = self.all_reduce_mean(vec![own])?;
         let mut sums = numbers;
         for (sum, mean) in sums.iter_mut().zip(means[0].to_vec1::<f64>()?) {

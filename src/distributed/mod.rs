@@ -48,7 +48,11 @@ mod group;
 mod launch;
 #[cfg(feature = "mpi")]
 mod mpi;
+#[cfg(feature = "nccl")]
+mod nccl;
 mod reducer;
+#[cfg(any(feature = "nccl", test))]
+mod rendezvous;
 mod sampler;
 
 pub use backend::Backend;

@@ -291,9 +291,8 @@ impl Trainer {
         targets: &candle_core::Tensor,
         batches: &mut Prefetch,
     ) -> Result<(f64, usize)> {
-        let on_device = targets.to_device(&self.device)?;
         let logits = self.net.forward(&images.to_device(&self.device)?)?;
-        let loss = self.criterion.forward(&logits, &on_device)?;
+        let loss = self.criterion.forward(&logits, targets)?;
         if loss.rank() != 0 {
             return Err(Error::WrongShape {
                 layer: "Trainer",

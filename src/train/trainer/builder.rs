@@ -190,6 +190,16 @@ impl TrainerBuilder {
             on_progress,
             ..
         } = self;
+        if let Some(group) = &group
+            && !group.device().same_device(&device)
+        {
+            let problem = format!(
+                "carries tensors of {}, and the net is on {}; give group.device() to var_builder",
+                group.device().name(),
+                device::name(&device)
+            );
+            return refuse("process_group", &group.to_string(), problem);
+        }
         let reducer = group.map(|group| Reducer::new(group, net.parameters()));
         let reducer = reducer.transpose()?;
         if let Some(Scheduled { schedule, .. }) = &schedule {
