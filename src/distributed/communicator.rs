@@ -31,6 +31,7 @@ pub(super) struct Worker {
 
 impl Worker {
     /// `start` makes the communicator, on the worker's thread, which also ends it.
+    #[cfg_attr(not(any(feature = "mpi", feature = "nccl")), expect(dead_code))]
     pub(super) fn start<C: Communicator>(
         launch: Launch,
         start: impl FnOnce(Launch) -> Result<C> + Send + 'static,
