@@ -49,6 +49,17 @@ pub trait Dataset: Send + Sync {
         false
     }
 
+    /// The images as bytes, where each byte becomes the same number in every image and at every time, so that a device
+    /// can keep them as they are. None unless a data set says otherwise.
+    fn raw(&self) -> Option<RawImages<'_>> {
+        None
+    }
+
+    /// The place of image `index` among the [`raw`](Self::raw) images, and its label.
+    fn raw_index(&self, index: usize) -> Result<(usize, i64)> {
+        Ok((index, self.get(index)?.1))
+    }
+
     /// One image, transformed, and its label.
     fn get(&self, index: usize) -> Result<(Tensor, i64)>;
 
@@ -66,6 +77,17 @@ pub trait Dataset: Send + Sync {
             Tensor::new(labels, &Device::Cpu)?,
         ))
     }
+}
+
+/// Images as bytes; see [`Dataset::raw`].
+#[derive(Debug, Clone, Copy)]
+pub struct RawImages<'a> {
+    /// N · C · H · W bytes.
+    pub bytes: &'a [u8],
+    /// The number that each byte becomes.
+    pub table: &'a [f32; 256],
+    /// Channels, rows and columns of an image.
+    pub shape: [usize; 3],
 }
 
 /// `index`, if a data set of `len` images has it.

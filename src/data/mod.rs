@@ -10,7 +10,7 @@ mod progress;
 mod statistics;
 mod subset;
 
-pub use dataset::Dataset;
+pub use dataset::{Dataset, RawImages};
 pub use loader::{Batch, Batches, DataLoader, DataLoaderBuilder};
 pub use mnist::{
     Digits, Fashion, FashionMnist, KMnist, Kuzushiji, Mnist, MnistBuilder, MnistKind, MnistLike,

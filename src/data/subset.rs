@@ -1,6 +1,6 @@
 use candle_core::Tensor;
 
-use super::dataset::{Dataset, checked};
+use super::dataset::{Dataset, RawImages, checked};
 use crate::Result;
 
 /// Some of a data set's images, in an order of one's own. Equivalent of `torch.utils.data.Subset`.
@@ -62,6 +62,16 @@ impl<D: Dataset> Dataset for Subset<D> {
 
     fn can_prefetch(&self) -> bool {
         self.dataset.can_prefetch()
+    }
+
+    /// Those of the whole data set.
+    fn raw(&self) -> Option<RawImages<'_>> {
+        self.dataset.raw()
+    }
+
+    fn raw_index(&self, index: usize) -> Result<(usize, i64)> {
+        let index = self.indices[checked(index, self.len())?];
+        self.dataset.raw_index(index)
     }
 
     fn get(&self, index: usize) -> Result<(Tensor, i64)> {

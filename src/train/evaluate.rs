@@ -4,6 +4,7 @@ use candle_core::{DType, Device, Tensor};
 
 use super::awake::awake;
 use super::prefetch::Prefetch;
+use super::resident::Resident;
 use crate::data::{Batch, DataLoader};
 use crate::nn::Network;
 use crate::{Error, Result};
@@ -159,7 +160,7 @@ impl fmt::Debug for Evaluation {
 /// # }
 /// ```
 pub fn evaluate(net: &dyn Network, loader: &DataLoader, device: &Device) -> Result<Evaluation> {
-    let all = evaluate_share(net, loader, device, (0, 1))?;
+    let all = evaluate_share(net, loader, device, (0, 1), None)?;
     all.ok_or(Error::EmptyDataset { what: "evaluate" })
 }
 
@@ -169,11 +170,12 @@ pub(super) fn evaluate_share(
     loader: &DataLoader,
     device: &Device,
     (rank, ranks): (usize, usize),
+    resident: Option<&Resident>,
 ) -> Result<Option<Evaluation>> {
     if loader.len() <= rank {
         return Ok(None);
     }
-    let batches = Prefetch::new(loader.pass(rank, ranks)?, loader);
+    let batches = Prefetch::new(loader.pass(rank, ranks)?, loader, resident);
     match device.is_cpu() {
         true => awake(|| evaluate_here(net, batches, device)),
         false => evaluate_here(net, batches, device),
@@ -181,7 +183,11 @@ pub(super) fn evaluate_share(
     .map(Some)
 }
 
-fn evaluate_here(net: &dyn Network, mut batches: Prefetch, device: &Device) -> Result<Evaluation> {
+fn evaluate_here(
+    net: &dyn Network,
+    mut batches: Prefetch<'_>,
+    device: &Device,
+) -> Result<Evaluation> {
     let mut found = Found::default();
     // A batch's logits are read while the net works on the next one.
     let mut last = None;

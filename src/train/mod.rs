@@ -8,6 +8,7 @@ mod evaluate;
 mod history;
 mod prefetch;
 mod progress;
+mod resident;
 mod trainer;
 
 pub use checkpoint::Checkpoint;

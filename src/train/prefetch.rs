@@ -1,22 +1,31 @@
 //! The next batch, prepared while the net works on this one.
 
+use super::resident::Resident;
 use crate::Result;
 use crate::data::{Batch, Batches, DataLoader};
 
 /// A pass over a loader, one batch ahead where its data set allows that.
-pub(super) struct Prefetch {
+pub(super) struct Prefetch<'a> {
     batches: Batches,
+    /// Where the images come from instead.
+    resident: Option<&'a Resident>,
     ahead: bool,
     /// What was prepared: a batch, or that there is none.
     next: Option<Option<Result<Batch>>>,
 }
 
-impl Prefetch {
-    pub(super) fn new(batches: Batches, loader: &DataLoader) -> Self {
+impl<'a> Prefetch<'a> {
+    pub(super) fn new(
+        batches: Batches,
+        loader: &DataLoader,
+        resident: Option<&'a Resident>,
+    ) -> Self {
+        // Workers are ahead by themselves; of what lies on the device there is nothing to prepare.
+        let ahead = loader.num_workers() == 0 && loader.dataset().can_prefetch();
         Self {
             batches,
-            // Workers are ahead by themselves.
-            ahead: loader.num_workers() == 0 && loader.dataset().can_prefetch(),
+            resident,
+            ahead: ahead && resident.is_none(),
             next: None,
         }
     }
@@ -28,9 +37,10 @@ impl Prefetch {
 
     /// The next batch.
     pub(super) fn next(&mut self) -> Option<Result<Batch>> {
-        match self.next.take() {
-            Some(prepared) => prepared,
-            None => self.batches.next(),
+        match (self.next.take(), self.resident) {
+            (Some(prepared), _) => prepared,
+            (None, Some(resident)) => resident.next(&mut self.batches),
+            (None, None) => self.batches.next(),
         }
     }
 
@@ -62,7 +72,7 @@ mod tests {
             .unwrap()
             .map(|batch| values(batch.unwrap()))
             .collect();
-        let mut batches = Prefetch::new(loader.iter().unwrap(), &loader);
+        let mut batches = Prefetch::new(loader.iter().unwrap(), &loader, None);
         assert!(batches.ahead);
         let mut found = Vec::new();
         while let Some(batch) = batches.next() {

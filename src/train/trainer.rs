@@ -7,6 +7,7 @@ use candle_core::Device;
 use super::awake::awake;
 use super::evaluate::{Logits, evaluate_share, right};
 use super::prefetch::Prefetch;
+use super::resident::Resident;
 use super::{Checkpoint, EpochRecord, History, Progress, StepRecord, device};
 use crate::data::{Batch, DataLoader};
 use crate::distributed::{ProcessGroup, Reducer};
@@ -193,6 +194,8 @@ impl Trainer {
             return Err(Error::EmptyDataset { what: "Trainer" });
         }
         self.expect_share(train)?;
+        let on_train = self.resident(Some(train))?;
+        let on_test = self.resident(test)?;
         // Taken only when the loaders fit: after an error it can be tried again with others.
         if let Some(checkpoint) = &self.resumed {
             checkpoint.restore_loaders(train, test)?;
@@ -208,9 +211,9 @@ impl Trainer {
                 steps: train.len(),
                 ..Progress::default()
             };
-            let mut record = self.epoch(train, &mut progress, &mut history)?;
+            let mut record = self.epoch(train, on_train.as_ref(), &mut progress, &mut history)?;
             if let Some(test) = test {
-                let (loss, accuracy) = self.evaluate(test)?;
+                let (loss, accuracy) = self.evaluate(test, on_test.as_ref())?;
                 (record.test_loss, record.test_accuracy) = (Some(loss), Some(accuracy));
             }
             self.go_on(Every::Epoch)?;
@@ -233,9 +236,18 @@ impl Trainer {
         Ok(history)
     }
 
+    /// The images on the device, where it is not the CPU and they fit.
+    fn resident(&self, loader: Option<&DataLoader>) -> Result<Option<Resident>> {
+        match loader {
+            Some(loader) if !self.device.is_cpu() => Resident::new(loader, &self.device),
+            _ => Ok(None),
+        }
+    }
+
     fn epoch(
         &mut self,
         train: &DataLoader,
+        resident: Option<&Resident>,
         progress: &mut Progress,
         history: &mut History,
     ) -> Result<EpochRecord> {
@@ -245,7 +257,7 @@ impl Trainer {
         if let Some(sampler) = train.sampler() {
             sampler.set_epoch(epoch - 1);
         }
-        let mut batches = Prefetch::new(train.iter()?, train);
+        let mut batches = Prefetch::new(train.iter()?, train, resident);
         for i in 0.. {
             let Some(batch) = batches.next() else { break };
             let Batch { images, targets } = batch?;
@@ -289,7 +301,7 @@ impl Trainer {
         &mut self,
         images: &candle_core::Tensor,
         targets: &candle_core::Tensor,
-        batches: &mut Prefetch,
+        batches: &mut Prefetch<'_>,
     ) -> Result<(f64, usize)> {
         let logits = self.net.forward(&images.to_device(&self.device)?)?;
         let loss = self.criterion.forward(&logits, targets)?;
@@ -325,9 +337,10 @@ impl Trainer {
     }
 
     /// Loss and accuracy on the test set, of which each rank looks at its share.
-    fn evaluate(&self, test: &DataLoader) -> Result<(f64, f64)> {
+    fn evaluate(&self, test: &DataLoader, resident: Option<&Resident>) -> Result<(f64, f64)> {
         let (rank, ranks) = self.group().map_or((0, 1), |g| (g.rank(), g.world_size()));
-        let own = evaluate_share(self.net.as_ref(), test, &self.device, (rank, ranks))?;
+        let net = self.net.as_ref();
+        let own = evaluate_share(net, test, &self.device, (rank, ranks), resident)?;
         let own = own.map_or((0.0, 0, 0), |found| {
             let n = found.targets.len();
             (found.loss, right(&found.predictions, &found.targets), n)

@@ -5,6 +5,7 @@ use super::Batch;
 use super::pass::Pass;
 use super::workers::Workers;
 use crate::Result;
+use crate::data::Dataset;
 
 /// One pass of a [`DataLoader`](super::DataLoader) over its data set.
 ///
@@ -48,6 +49,30 @@ impl Batches {
         &self.pass.order
     }
 
+    pub(crate) fn dataset(&self) -> Arc<dyn Dataset> {
+        self.pass.dataset.clone()
+    }
+
+    /// The images of the next batch, which is not prepared.
+    pub(crate) fn next_indices(&mut self) -> Option<&[usize]> {
+        let number = self.advance()?;
+        Some(self.pass.indices(number))
+    }
+
+    /// The next batch's number.
+    fn advance(&mut self) -> Option<usize> {
+        if let Some(rest) = &self.pass.rest {
+            rest.taken(self.next + 1);
+        }
+        if self.next == self.pass.len() {
+            // Its threads end.
+            self.workers = None;
+            return None;
+        }
+        self.next += 1;
+        Some(self.next - 1)
+    }
+
     fn prepared(&mut self, number: usize) -> Result<Batch> {
         if self.pass.num_workers == 0 {
             return self.pass.batch(number);
@@ -64,15 +89,7 @@ impl Iterator for Batches {
     type Item = Result<Batch>;
 
     fn next(&mut self) -> Option<Result<Batch>> {
-        if let Some(rest) = &self.pass.rest {
-            rest.taken(self.next + 1);
-        }
-        if self.next == self.pass.len() {
-            self.workers = None;
-            return None;
-        }
-        let number = self.next;
-        self.next += 1;
+        let number = self.advance()?;
         Some(self.prepared(number))
     }
 

@@ -28,11 +28,15 @@ impl Pass {
         self.order.len().div_ceil(self.batch_size)
     }
 
+    /// The images of batch `number`.
+    pub fn indices(&self, number: usize) -> &[usize] {
+        let rest = &self.order[number * self.batch_size..];
+        &rest[..self.batch_size.min(rest.len())]
+    }
+
     /// Prepares a batch. A panic in the data set comes out as an error, on whatever thread.
     pub fn batch(&self, number: usize) -> Result<Batch> {
-        let start = number * self.batch_size;
-        let rest = &self.order[start..];
-        let indices = &rest[..self.batch_size.min(rest.len())];
+        let indices = self.indices(number);
         let prepare = AssertUnwindSafe(|| self.dataset.batch(indices));
         let (images, targets) =
             catch_unwind(prepare).unwrap_or_else(|panic| Err(panicked(number, panic.as_ref())))?;

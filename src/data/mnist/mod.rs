@@ -19,7 +19,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor};
 use image::GrayImage;
 
-use super::dataset::{Dataset, checked};
+use super::dataset::{Dataset, RawImages, checked};
 use crate::transforms::Transform;
 use crate::{Error, Result};
 
@@ -252,6 +252,18 @@ impl<K: MnistKind> Dataset for MnistLike<K> {
     /// Where the transform gives each gray one value, and so draws nothing.
     fn can_prefetch(&self) -> bool {
         self.table.is_some()
+    }
+
+    fn raw(&self) -> Option<RawImages<'_>> {
+        Some(RawImages {
+            bytes: &self.samples.images,
+            table: self.table.as_deref()?,
+            shape: [1, HEIGHT, WIDTH],
+        })
+    }
+
+    fn raw_index(&self, index: usize) -> Result<(usize, i64)> {
+        Ok((index, self.label(index)?))
     }
 
     fn batch(&self, indices: &[usize]) -> Result<(Tensor, Tensor)> {

@@ -73,7 +73,9 @@ impl TrainerBuilder {
         }
     }
 
-    /// Where batches go.
+    /// Where batches go. On another device than the CPU a data set whose images are bytes
+    /// ([`Dataset::raw`](crate::data::Dataset::raw)) and take at most a quarter of the free memory is kept there whole;
+    /// a batch then moves no images.
     pub fn device(mut self, device: impl Into<Device>) -> Self {
         self.device = Some(device.into());
         self
