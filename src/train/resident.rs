@@ -1,6 +1,6 @@
 //! A data set that the device keeps whole, as bytes: a batch then moves its indices and nothing else.
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 use crate::Result;
 use crate::data::{Batch, Batches, DataLoader, RawImages};
@@ -57,8 +57,9 @@ impl Resident {
     fn images(&self, rows: Vec<u32>) -> Result<Tensor> {
         let n = rows.len();
         let rows = Tensor::from_vec(rows, n, self.bytes.device())?;
-        // What the CPU looks up byte by byte.
+        // What the CPU looks up byte by byte. Not by bytes: to candle an index's largest value, 255, means none.
         let bytes = self.bytes.index_select(&rows, 0)?.flatten_all()?;
+        let bytes = bytes.to_dtype(DType::U32)?;
         let values = self.table.index_select(&bytes, 0)?;
         let [c, h, w] = self.shape;
         Ok(values.reshape((n, c, h, w))?)
