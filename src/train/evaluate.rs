@@ -175,7 +175,7 @@ pub(super) fn evaluate_share(
     if loader.len() <= rank {
         return Ok(None);
     }
-    let batches = Prefetch::new(loader.pass(rank, ranks)?, loader, resident);
+    let batches = Prefetch::new(loader.pass(rank, ranks)?, loader, resident, device)?;
     match device.is_cpu() {
         true => awake(|| evaluate_here(net, batches, device)),
         false => evaluate_here(net, batches, device),

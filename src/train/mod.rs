@@ -10,6 +10,8 @@ mod prefetch;
 mod progress;
 mod resident;
 mod trainer;
+#[cfg(feature = "cuda")]
+mod upload;
 
 pub use checkpoint::Checkpoint;
 pub use confusion::Confusion;

@@ -1,6 +1,10 @@
 //! The next batch, prepared while the net works on this one.
 
+use candle_core::Device;
+
 use super::resident::Resident;
+#[cfg(feature = "cuda")]
+use super::upload::Uploader;
 use crate::Result;
 use crate::data::{Batch, Batches, DataLoader};
 
@@ -9,6 +13,8 @@ pub(super) struct Prefetch<'a> {
     batches: Batches,
     /// Where the images come from instead.
     resident: Option<&'a Resident>,
+    #[cfg(feature = "cuda")]
+    uploader: Option<Uploader>,
     ahead: bool,
     /// What was prepared: a batch, or that there is none.
     next: Option<Option<Result<Batch>>>,
@@ -19,15 +25,26 @@ impl<'a> Prefetch<'a> {
         batches: Batches,
         loader: &DataLoader,
         resident: Option<&'a Resident>,
-    ) -> Self {
-        // Workers are ahead by themselves; of what lies on the device there is nothing to prepare.
-        let ahead = loader.num_workers() == 0 && loader.dataset().can_prefetch();
-        Self {
+        device: &Device,
+    ) -> Result<Self> {
+        // Workers are ahead by themselves, but for the copy to a card.
+        let workers = loader.num_workers() > 0;
+        let ahead = match device.is_cuda() {
+            true => workers || loader.dataset().can_prefetch(),
+            false => !workers && loader.dataset().can_prefetch(),
+        };
+        Ok(Self {
             batches,
             resident,
+            #[cfg(feature = "cuda")]
+            uploader: match resident {
+                Some(_) => None,
+                None => Uploader::new(device)?,
+            },
+            // Of what lies on the device there is nothing to prepare.
             ahead: ahead && resident.is_none(),
             next: None,
-        }
+        })
     }
 
     /// The index of each image in the data set.
@@ -40,8 +57,18 @@ impl<'a> Prefetch<'a> {
         match (self.next.take(), self.resident) {
             (Some(prepared), _) => prepared,
             (None, Some(resident)) => resident.next(&mut self.batches),
-            (None, None) => self.batches.next(),
+            (None, None) => self.prepare(),
         }
+    }
+
+    /// From the loader; where there is a card, on the way there.
+    fn prepare(&mut self) -> Option<Result<Batch>> {
+        let batch = self.batches.next()?;
+        #[cfg(feature = "cuda")]
+        if let Some(uploader) = &mut self.uploader {
+            return Some(batch.and_then(|batch| uploader.copy(batch)));
+        }
+        Some(batch)
     }
 
     /// Calls `work`; a thread that has nothing else to do prepares the next batch.
@@ -49,9 +76,8 @@ impl<'a> Prefetch<'a> {
         if !self.ahead || self.next.is_some() {
             return work();
         }
-        let Self { batches, next, .. } = self;
         rayon::in_place_scope(|scope| {
-            scope.spawn(|_| *next = Some(batches.next()));
+            scope.spawn(|_| self.next = Some(self.prepare()));
             work()
         })
     }
@@ -72,7 +98,8 @@ mod tests {
             .unwrap()
             .map(|batch| values(batch.unwrap()))
             .collect();
-        let mut batches = Prefetch::new(loader.iter().unwrap(), &loader, None);
+        let mut batches =
+            Prefetch::new(loader.iter().unwrap(), &loader, None, &Device::Cpu).unwrap();
         assert!(batches.ahead);
         let mut found = Vec::new();
         while let Some(batch) = batches.next() {

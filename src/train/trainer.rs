@@ -257,7 +257,7 @@ impl Trainer {
         if let Some(sampler) = train.sampler() {
             sampler.set_epoch(epoch - 1);
         }
-        let mut batches = Prefetch::new(train.iter()?, train, resident);
+        let mut batches = Prefetch::new(train.iter()?, train, resident, &self.device)?;
         for i in 0.. {
             let Some(batch) = batches.next() else { break };
             let Batch { images, targets } = batch?;
