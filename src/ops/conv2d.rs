@@ -199,6 +199,17 @@ impl Conv2dOp {
         })
     }
 
+    #[cfg(feature = "cuda")]
+    fn on_card(
+        &self,
+        input: cuda::Given<'_>,
+        weight: cuda::Given<'_>,
+        bias: Option<cuda::Given<'_>>,
+    ) -> Result<(CudaStorage, Shape)> {
+        let problem = self.problem(input.1.shape(), weight.1.shape())?;
+        cuda::conv2d::forward(&problem, input, weight, bias)
+    }
+
     /// The gradients of input (where it is asked for), weight and bias.
     fn gradients(
         &self,
@@ -270,9 +281,7 @@ impl CustomOp2 for Conv2dOp {
         weight: &CudaStorage,
         weight_layout: &Layout,
     ) -> Result<(CudaStorage, Shape)> {
-        let problem = self.problem(input_layout.shape(), weight_layout.shape())?;
-        let (input, weight) = ((input, input_layout), (weight, weight_layout));
-        cuda::conv2d::forward(&problem, input, weight, None)
+        self.on_card((input, input_layout), (weight, weight_layout), None)
     }
 
     fn bwd(
@@ -318,9 +327,8 @@ impl CustomOp3 for Conv2dOp {
         bias: &CudaStorage,
         bias_layout: &Layout,
     ) -> Result<(CudaStorage, Shape)> {
-        let problem = self.problem(input_layout.shape(), weight_layout.shape())?;
         let (input, weight) = ((input, input_layout), (weight, weight_layout));
-        cuda::conv2d::forward(&problem, input, weight, Some((bias, bias_layout)))
+        self.on_card(input, weight, Some((bias, bias_layout)))
     }
 
     fn bwd(

@@ -1,12 +1,11 @@
 //! The convolution's kernels, and its gradients as operations of their own.
 
 use candle_core::backend::BackendStorage;
-use candle_core::cuda_backend::cudarc::driver::{DeviceRepr, PushKernelArg};
-use candle_core::{
-    CpuStorage, CudaStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail,
-};
+use candle_core::cuda_backend::cudarc::driver::{DeviceRepr, LaunchConfig, PushKernelArg};
+use candle_core::{CudaStorage, Result, Shape, Tensor};
 
 use super::launch::{Real, Source, each, for_real, int, room, sums, view, wrap};
+use super::op::{Given, Op};
 use crate::ops::conv2d::Problem;
 
 const SOURCE: Source = Source {
@@ -59,8 +58,6 @@ impl Sizes {
     }
 }
 
-type Given<'a> = (&'a CudaStorage, &'a Layout);
-
 pub(in crate::ops) fn forward(
     problem: &Problem,
     (input, input_layout): Given<'_>,
@@ -100,122 +97,59 @@ pub(in crate::ops) fn gradients(
     grad: &Tensor,
 ) -> Result<(Option<Tensor>, Tensor, Tensor)> {
     let sizes = Sizes::new(problem)?;
+    let of_input = Op(
+        "conv2d's input gradient",
+        |grad: Given<'_>, weight: Given<'_>| {
+            let blocks = each(input.elem_count());
+            let run = ("conv2d_input_gradient", sizes, blocks);
+            for_real!(grad.0, T => sum::<T>(run, &[grad, weight], input.shape()))
+        },
+    );
+    let of_weight = Op(
+        "conv2d's weight gradient",
+        |input: Given<'_>, grad: Given<'_>| {
+            let blocks = sums(weight.elem_count());
+            let run = ("conv2d_weight_gradient", sizes, blocks);
+            for_real!(grad.0, T => sum::<T>(run, &[input, grad], weight.shape()))
+        },
+    );
+    let of_bias = Op("conv2d's bias gradient", |grad: Given<'_>| {
+        let run = ("conv2d_bias_gradient", sizes, sums(problem.out_channels));
+        let shape = Shape::from(problem.out_channels);
+        for_real!(grad.0, T => sum::<T>(run, &[grad], &shape))
+    });
     let of_input = match input.track_op() {
-        true => Some(grad.apply_op2_no_bwd(weight, &OfInput(sizes, input.shape().clone()))?),
+        true => Some(grad.apply_op2_no_bwd(weight, &of_input)?),
         false => None,
     };
-    let of_weight = input.apply_op2_no_bwd(grad, &OfWeight(sizes, weight.shape().clone()))?;
-    let of_bias = grad.apply_op1_no_bwd(&OfBias(sizes, problem.out_channels))?;
+    let of_weight = input.apply_op2_no_bwd(grad, &of_weight)?;
+    let of_bias = grad.apply_op1_no_bwd(&of_bias)?;
     Ok((of_input, of_weight, of_bias))
 }
 
-struct OfInput(Sizes, Shape);
-struct OfWeight(Sizes, Shape);
-struct OfBias(Sizes, usize);
-
-/// Runs a kernel of two tensors.
-fn of_two<T: Real>(
-    name: &str,
-    (a, a_layout): Given<'_>,
-    (b, b_layout): Given<'_>,
-    sizes: Sizes,
+/// Runs a kernel that writes `shape` from what it is given.
+fn sum<T: Real>(
+    (name, sizes, blocks): (&str, Sizes, LaunchConfig),
+    given: &[Given<'_>],
     shape: &Shape,
-    blocks: candle_core::cuda_backend::cudarc::driver::LaunchConfig,
 ) -> Result<(CudaStorage, Shape)> {
-    let device = a.device();
+    let device = given[0].0.device();
     let mut to = room::<T>(device, shape.elem_count())?;
-    let (a, b) = (view::<T>(a, a_layout)?, view::<T>(b, b_layout)?);
+    let views = given
+        .iter()
+        .map(|(storage, layout)| view::<T>(storage, layout));
+    let views = views.collect::<Result<Vec<_>>>()?;
     if shape.elem_count() > 0 {
         let kernel = SOURCE.kernel::<T>(device, name)?;
         let mut call = kernel.call();
-        call.arg(&mut to).arg(&a).arg(&b).arg(&sizes);
+        call.arg(&mut to);
+        for view in &views {
+            call.arg(view);
+        }
+        call.arg(&sizes);
         // SAFETY: the arguments are the kernel's, and their lengths the sizes'.
         #[allow(unsafe_code)]
         unsafe { call.launch(blocks) }.map_err(candle_core::Error::wrap)?;
     }
     Ok((wrap(to, device), shape.clone()))
-}
-
-const ON_CARDS: &str = "a gradient of CUDA's, asked for on the CPU";
-
-impl CustomOp2 for OfInput {
-    fn name(&self) -> &'static str {
-        "conv2d's input gradient"
-    }
-
-    fn cpu_fwd(
-        &self,
-        _: &CpuStorage,
-        _: &Layout,
-        _: &CpuStorage,
-        _: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        bail!("{ON_CARDS}")
-    }
-
-    fn cuda_fwd(
-        &self,
-        grad: &CudaStorage,
-        grad_layout: &Layout,
-        weight: &CudaStorage,
-        weight_layout: &Layout,
-    ) -> Result<(CudaStorage, Shape)> {
-        let given = ((grad, grad_layout), (weight, weight_layout));
-        let blocks = each(self.1.elem_count());
-        for_real!(grad, T => of_two::<T>("conv2d_input_gradient", given.0, given.1, self.0, &self.1, blocks))
-    }
-}
-
-impl CustomOp2 for OfWeight {
-    fn name(&self) -> &'static str {
-        "conv2d's weight gradient"
-    }
-
-    fn cpu_fwd(
-        &self,
-        _: &CpuStorage,
-        _: &Layout,
-        _: &CpuStorage,
-        _: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        bail!("{ON_CARDS}")
-    }
-
-    fn cuda_fwd(
-        &self,
-        input: &CudaStorage,
-        input_layout: &Layout,
-        grad: &CudaStorage,
-        grad_layout: &Layout,
-    ) -> Result<(CudaStorage, Shape)> {
-        let given = ((input, input_layout), (grad, grad_layout));
-        let blocks = sums(self.1.elem_count());
-        for_real!(input, T => of_two::<T>("conv2d_weight_gradient", given.0, given.1, self.0, &self.1, blocks))
-    }
-}
-
-impl CustomOp1 for OfBias {
-    fn name(&self) -> &'static str {
-        "conv2d's bias gradient"
-    }
-
-    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        bail!("{ON_CARDS}")
-    }
-
-    fn cuda_fwd(&self, grad: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
-        let Self(sizes, channels) = self;
-        for_real!(grad, T => {
-            let device = grad.device();
-            let mut to = room::<T>(device, *channels)?;
-            let grad = view::<T>(grad, layout)?;
-            let kernel = SOURCE.kernel::<T>(device, "conv2d_bias_gradient")?;
-            let mut call = kernel.call();
-            call.arg(&mut to).arg(&grad).arg(sizes);
-            // SAFETY: the arguments are the kernel's, and their lengths the sizes'.
-            #[allow(unsafe_code)]
-            unsafe { call.launch(sums(*channels)) }.map_err(candle_core::Error::wrap)?;
-            Ok((wrap(to, device), Shape::from(*channels)))
-        })
-    }
 }

@@ -5,11 +5,10 @@ use candle_core::cuda_backend::CudaDevice;
 use candle_core::cuda_backend::cudarc::driver::{
     CudaSlice, CudaView, DeviceRepr, LaunchConfig, PushKernelArg,
 };
-use candle_core::{
-    CpuStorage, CudaStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail,
-};
+use candle_core::{CudaStorage, Result, Shape, Tensor};
 
 use super::launch::{Real, Source, each, for_real, room, sums, view, wrap};
+use super::op::{Given, Op};
 use crate::loss::Reduction;
 use crate::ops::cross_entropy::{Places, Rule};
 
@@ -38,8 +37,6 @@ struct Sizes {
 // SAFETY: eight numbers of 8 bytes, no padding, no pointer.
 #[allow(unsafe_code)]
 unsafe impl DeviceRepr for Sizes {}
-
-type Given<'a> = (&'a CudaStorage, &'a Layout);
 
 /// What the classes really are: indices from the CPU, or probabilities.
 #[derive(Clone, Copy)]
@@ -186,13 +183,10 @@ pub(in crate::ops) fn of_indices(
     indices: &[i64],
     grad: &Tensor,
 ) -> Result<Tensor> {
-    logits.apply_op2_no_bwd(
-        grad,
-        &OfLogits {
-            rule,
-            indices: Some(indices),
-        },
-    )
+    let op = Op(OF_LOGITS, |logits: Given<'_>, grad: Given<'_>| {
+        of_logits(rule, logits, grad, Truth::Indices(indices))
+    });
+    logits.apply_op2_no_bwd(grad, &op)
 }
 
 /// The gradients of logits and probabilities, the latter where it is asked for.
@@ -202,156 +196,76 @@ pub(in crate::ops) fn of_probabilities(
     targets: &Tensor,
     grad: &Tensor,
 ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-    let of_logits = OfLogits {
-        rule,
-        indices: None,
-    };
-    let of_logits = logits.apply_op3_no_bwd(grad, targets, &of_logits)?;
+    let op = Op(
+        OF_LOGITS,
+        |logits: Given<'_>, grad: Given<'_>, truth: Given<'_>| {
+            of_logits(rule, logits, grad, Truth::Probabilities(truth))
+        },
+    );
+    let of_logits = logits.apply_op3_no_bwd(grad, targets, &op)?;
+    let op = Op(
+        "cross_entropy's gradient of the targets",
+        |logits: Given<'_>, grad: Given<'_>| of_targets(rule, logits, grad),
+    );
     let of_targets = match targets.track_op() {
-        true => Some(logits.apply_op2_no_bwd(grad, &OfTargets { rule })?),
+        true => Some(logits.apply_op2_no_bwd(grad, &op)?),
         false => None,
     };
     Ok((Some(of_logits), of_targets))
 }
 
-struct OfLogits<'a> {
-    rule: &'a Rule,
-    /// None where the truth is probabilities, the third tensor.
-    indices: Option<&'a [i64]>,
+const OF_LOGITS: &str = "cross_entropy's gradient";
+
+fn of_logits(
+    rule: &Rule,
+    (logits, layout): Given<'_>,
+    (grad, grad_layout): Given<'_>,
+    truth: Truth<'_>,
+) -> Result<(CudaStorage, Shape)> {
+    let (indices, truth) = split(truth);
+    for_real!(logits, T => {
+        let device = logits.device();
+        let loss = Loss::new::<T>(rule, layout.dims(), indices, device)?;
+        let mut to = room::<T>(device, layout.shape().elem_count())?;
+        let (logits, truth) = (view::<T>(logits, layout)?, views::<T>(truth)?);
+        let grad = view::<T>(grad, grad_layout)?;
+        if loss.sizes.targets > 0 {
+            let kernel = SOURCE.kernel::<T>(device, "cross_entropy_logits_gradient")?;
+            let mut call = kernel.call();
+            call.arg(&mut to).arg(&logits);
+            or_nowhere!(call, &loss.indices);
+            or_nowhere!(call, &truth);
+            or_nowhere!(call, &loss.weight);
+            call.arg(&grad).arg(&loss.divisor).arg(&loss.sizes);
+            // SAFETY: the arguments are the kernel's, and their lengths the sizes'.
+            #[allow(unsafe_code)]
+            unsafe { call.launch(loss.targets()) }.map_err(candle_core::Error::wrap)?;
+        }
+        Ok((wrap(to, device), layout.shape().clone()))
+    })
 }
 
-struct OfTargets<'a> {
-    rule: &'a Rule,
-}
-
-const ON_CARDS: &str = "a gradient of CUDA's, asked for on the CPU";
-
-impl OfLogits<'_> {
-    fn run(
-        &self,
-        (logits, layout): Given<'_>,
-        (grad, grad_layout): Given<'_>,
-        truth: Option<Given<'_>>,
-    ) -> Result<(CudaStorage, Shape)> {
-        for_real!(logits, T => {
-            let device = logits.device();
-            let loss = Loss::new::<T>(self.rule, layout.dims(), self.indices, device)?;
-            let mut to = room::<T>(device, layout.shape().elem_count())?;
-            let (logits, truth) = (view::<T>(logits, layout)?, views::<T>(truth)?);
-            let grad = view::<T>(grad, grad_layout)?;
-            if loss.sizes.targets > 0 {
-                let kernel = SOURCE.kernel::<T>(device, "cross_entropy_logits_gradient")?;
-                let mut call = kernel.call();
-                call.arg(&mut to).arg(&logits);
-                or_nowhere!(call, &loss.indices);
-                or_nowhere!(call, &truth);
-                or_nowhere!(call, &loss.weight);
-                call.arg(&grad).arg(&loss.divisor).arg(&loss.sizes);
-                // SAFETY: the arguments are the kernel's, and their lengths the sizes'.
-                #[allow(unsafe_code)]
-                unsafe { call.launch(loss.targets()) }.map_err(candle_core::Error::wrap)?;
-            }
-            Ok((wrap(to, device), layout.shape().clone()))
-        })
-    }
-}
-
-impl CustomOp2 for OfLogits<'_> {
-    fn name(&self) -> &'static str {
-        "cross_entropy's gradient"
-    }
-
-    fn cpu_fwd(
-        &self,
-        _: &CpuStorage,
-        _: &Layout,
-        _: &CpuStorage,
-        _: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        bail!("{ON_CARDS}")
-    }
-
-    fn cuda_fwd(
-        &self,
-        logits: &CudaStorage,
-        layout: &Layout,
-        grad: &CudaStorage,
-        grad_layout: &Layout,
-    ) -> Result<(CudaStorage, Shape)> {
-        self.run((logits, layout), (grad, grad_layout), None)
-    }
-}
-
-impl CustomOp3 for OfLogits<'_> {
-    fn name(&self) -> &'static str {
-        "cross_entropy's gradient"
-    }
-
-    fn cpu_fwd(
-        &self,
-        _: &CpuStorage,
-        _: &Layout,
-        _: &CpuStorage,
-        _: &Layout,
-        _: &CpuStorage,
-        _: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        bail!("{ON_CARDS}")
-    }
-
-    fn cuda_fwd(
-        &self,
-        logits: &CudaStorage,
-        layout: &Layout,
-        grad: &CudaStorage,
-        grad_layout: &Layout,
-        truth: &CudaStorage,
-        truth_layout: &Layout,
-    ) -> Result<(CudaStorage, Shape)> {
-        let truth = Some((truth, truth_layout));
-        self.run((logits, layout), (grad, grad_layout), truth)
-    }
-}
-
-impl CustomOp2 for OfTargets<'_> {
-    fn name(&self) -> &'static str {
-        "cross_entropy's gradient of the targets"
-    }
-
-    fn cpu_fwd(
-        &self,
-        _: &CpuStorage,
-        _: &Layout,
-        _: &CpuStorage,
-        _: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        bail!("{ON_CARDS}")
-    }
-
-    fn cuda_fwd(
-        &self,
-        logits: &CudaStorage,
-        layout: &Layout,
-        grad: &CudaStorage,
-        grad_layout: &Layout,
-    ) -> Result<(CudaStorage, Shape)> {
-        for_real!(logits, T => {
-            let device = logits.device();
-            let loss = Loss::new::<T>(self.rule, layout.dims(), None, device)?;
-            let mut to = room::<T>(device, layout.shape().elem_count())?;
-            let logits = view::<T>(logits, layout)?;
-            let grad = view::<T>(grad, grad_layout)?;
-            if loss.sizes.targets > 0 {
-                let kernel = SOURCE.kernel::<T>(device, "cross_entropy_targets_gradient")?;
-                let mut call = kernel.call();
-                call.arg(&mut to).arg(&logits);
-                or_nowhere!(call, &loss.weight);
-                call.arg(&grad).arg(&loss.divisor).arg(&loss.sizes);
-                // SAFETY: the arguments are the kernel's, and their lengths the sizes'.
-                #[allow(unsafe_code)]
-                unsafe { call.launch(loss.targets()) }.map_err(candle_core::Error::wrap)?;
-            }
-            Ok((wrap(to, device), layout.shape().clone()))
-        })
-    }
+fn of_targets(
+    rule: &Rule,
+    (logits, layout): Given<'_>,
+    (grad, grad_layout): Given<'_>,
+) -> Result<(CudaStorage, Shape)> {
+    for_real!(logits, T => {
+        let device = logits.device();
+        let loss = Loss::new::<T>(rule, layout.dims(), None, device)?;
+        let mut to = room::<T>(device, layout.shape().elem_count())?;
+        let logits = view::<T>(logits, layout)?;
+        let grad = view::<T>(grad, grad_layout)?;
+        if loss.sizes.targets > 0 {
+            let kernel = SOURCE.kernel::<T>(device, "cross_entropy_targets_gradient")?;
+            let mut call = kernel.call();
+            call.arg(&mut to).arg(&logits);
+            or_nowhere!(call, &loss.weight);
+            call.arg(&grad).arg(&loss.divisor).arg(&loss.sizes);
+            // SAFETY: the arguments are the kernel's, and their lengths the sizes'.
+            #[allow(unsafe_code)]
+            unsafe { call.launch(loss.targets()) }.map_err(candle_core::Error::wrap)?;
+        }
+        Ok((wrap(to, device), layout.shape().clone()))
+    })
 }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use candle_core::backend::BackendStorage;
 use candle_core::cuda_backend::cudarc::driver::{CudaSlice, DeviceRepr, PushKernelArg};
-use candle_core::{CpuStorage, CudaStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CudaStorage, Layout, Result, Shape, Tensor};
 
 use super::launch::{Source, each, for_real, int, room, view, wrap};
+use super::op::{Given, Op};
 use crate::ops::max_pool2d::Geometry;
 use crate::size::Size2;
 
@@ -83,31 +84,9 @@ pub(in crate::ops) fn gradient(
     grad: &Tensor,
     indices: &Arc<CudaSlice<u32>>,
 ) -> Result<Tensor> {
-    let planes = input.elem_count() / (geometry.input.h * geometry.input.w);
-    grad.apply_op1_no_bwd(&OfInput {
-        sizes: Sizes::new(geometry, planes)?,
-        shape: input.shape().clone(),
-        indices: indices.clone(),
-    })
-}
-
-struct OfInput {
-    sizes: Sizes,
-    shape: Shape,
-    indices: Arc<CudaSlice<u32>>,
-}
-
-impl CustomOp1 for OfInput {
-    fn name(&self) -> &'static str {
-        "max_pool2d's gradient"
-    }
-
-    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        bail!("a gradient of CUDA's, asked for on the CPU")
-    }
-
-    fn cuda_fwd(&self, grad: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
-        let n = self.shape.elem_count();
+    let n = input.elem_count();
+    let sizes = Sizes::new(geometry, n / (geometry.input.h * geometry.input.w))?;
+    let op = Op("max_pool2d's gradient", |(grad, layout): Given<'_>| {
         for_real!(grad, T => {
             let device = grad.device();
             let mut to = room::<T>(device, n)?;
@@ -115,12 +94,13 @@ impl CustomOp1 for OfInput {
             if n > 0 {
                 let kernel = SOURCE.kernel::<T>(device, "max_pool2d_gradient")?;
                 let mut call = kernel.call();
-                call.arg(&mut to).arg(&grad).arg(&*self.indices).arg(&self.sizes);
+                call.arg(&mut to).arg(&grad).arg(&**indices).arg(&sizes);
                 // SAFETY: the arguments are the kernel's, and their lengths the sizes'.
                 #[allow(unsafe_code)]
                 unsafe { call.launch(each(n)) }.map_err(candle_core::Error::wrap)?;
             }
-            Ok((wrap(to, device), self.shape.clone()))
+            Ok((wrap(to, device), input.shape().clone()))
         })
-    }
+    });
+    grad.apply_op1_no_bwd(&op)
 }

@@ -4,4 +4,7 @@ pub(super) mod conv2d;
 pub(super) mod cross_entropy;
 mod launch;
 pub(super) mod max_pool2d;
+mod op;
 pub(super) mod update;
+
+pub(super) use op::Given;
