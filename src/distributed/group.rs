@@ -207,7 +207,7 @@ impl ProcessGroup {
         Ok(())
     }
 
-    /// Where the run can be taken up again, for a rank that has to end. Waits until rank 0 has written it.
+    /// Where the run can be taken up again, for a rank that has to end. Waits until all ranks are as far.
     pub(crate) fn checkpoint_written(&self, path: &Path, epoch: usize) -> Result<()> {
         self.barrier()?;
         end::checkpoint(path, epoch);

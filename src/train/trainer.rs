@@ -134,10 +134,13 @@ impl Trainer {
     /// # }
     /// ```
     pub fn resume(&mut self, path: impl AsRef<Path>) -> Result<()> {
-        let checkpoint = Checkpoint::load(path)?;
+        let checkpoint = Checkpoint::load(&path)?;
         let schedule = self.schedule.as_mut();
         let schedule = schedule.map(|scheduled| &mut *scheduled.schedule as &mut dyn Schedule);
         checkpoint.restore(self.net.as_ref(), self.optimizer.as_mut(), schedule)?;
+        if let Some(group) = self.group() {
+            group.checkpoint_written(path.as_ref(), checkpoint.epoch)?;
+        }
         self.resumed = Some(checkpoint);
         Ok(())
     }
