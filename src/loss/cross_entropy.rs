@@ -160,6 +160,12 @@ impl CrossEntropyLoss {
         CrossEntropyLossBuilder::default()
     }
 
+    /// What it computes.
+    #[cfg(any(feature = "cuda", test))]
+    pub(crate) fn rule(&self) -> &Rule {
+        &self.rule
+    }
+
     /// The loss of `logits` (N, C) for `targets` (N); see above for other shapes.
     ///
     /// # Errors

@@ -10,6 +10,8 @@ use candle_core::{DType, Device, Module, Tensor, Var};
 use super::MaxPool2d;
 
 use crate::error::invalid;
+#[cfg(any(feature = "cuda", test))]
+use crate::ops::captured;
 use crate::ops::conv2d::{Geometry, conv2d};
 use crate::ops::pad2d::pad2d;
 use crate::ops::stack::Block;
@@ -186,6 +188,26 @@ impl Conv2d {
         let there = block.output().h > 0 && block.output().w > 0;
         let sizes = [input, geometry.before, geometry.after];
         (halves && there && sizes.into_iter().all(small)).then_some(block)
+    }
+
+    /// This layer for images of `channels`, in a captured step; none where one does not take it.
+    #[cfg(any(feature = "cuda", test))]
+    pub(super) fn captured(&self, channels: usize, input: Size2) -> Option<captured::Layer> {
+        let options = &self.options;
+        let zeros = options.padding_mode == PaddingMode::Zeros;
+        if !zeros || !self.takes(channels, input.h, input.w) {
+            return None;
+        }
+        Some(captured::Layer {
+            in_channels: channels,
+            out_channels: options.out_channels,
+            input,
+            geometry: self.geometry(input).ok()?,
+            linear: false,
+            pool: false,
+            relu: false,
+            bias: self.bias.is_some(),
+        })
     }
 
     fn takes(&self, c: usize, h: usize, w: usize) -> bool {

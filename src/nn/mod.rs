@@ -1,5 +1,7 @@
 //! Layers: convolution, max pooling, fully connected; and two networks made of them.
 
+#[cfg(any(feature = "cuda", test))]
+mod captured;
 mod conv2d;
 mod features;
 mod init;
@@ -10,6 +12,8 @@ mod relu;
 mod sequential;
 mod state;
 
+#[cfg(any(feature = "cuda", test))]
+pub(crate) use captured::captured;
 pub use conv2d::{Conv2d, Conv2dBuilder, PaddingMode};
 pub use init::{var_builder, var_builder_from};
 pub use linear::{Linear, LinearBuilder};

@@ -6,7 +6,7 @@ use candle_core::{Device, Tensor, Var};
 use candle_nn::VarBuilder;
 
 use super::features::{Features, Stage};
-use super::{Conv2d, Linear, MaxPool2d, relu, state};
+use super::{Conv2d, Flatten, Layer, Linear, MaxPool2d, Relu, relu, state};
 use crate::state::StateDict;
 use crate::{Error, Result};
 
@@ -57,6 +57,13 @@ pub trait Network: Send + Sync {
     /// Those of [`forward`](Self::forward).
     fn infer(&self, images: &Tensor) -> Result<Tensor> {
         Ok(self.forward(images)?.detach())
+    }
+
+    /// Its layers, first to last, where it computes nothing but each on what the one before it gives. What is computed
+    /// layer by layer a card may take as one: see [`Trainer`](crate::train::Trainer). None unless a network says
+    /// otherwise.
+    fn layers(&self) -> Option<Vec<Layer>> {
+        None
     }
 
     /// All parameters with their names, in PyTorch's order: `conv1.weight`, `conv1.bias`, …
@@ -190,6 +197,10 @@ impl Network for Net {
         Ok(logits(x, &self.fc2)?.detach())
     }
 
+    fn layers(&self) -> Option<Vec<Layer>> {
+        Some(layers(&self.features, [&self.fc1, &self.fc2]))
+    }
+
     fn named_parameters(&self) -> Vec<(String, Var)> {
         named(&self.features, [&self.fc1, &self.fc2])
     }
@@ -276,6 +287,10 @@ impl Network for LargeNet {
         Ok(logits(x, &self.fc2)?.detach())
     }
 
+    fn layers(&self) -> Option<Vec<Layer>> {
+        Some(layers(&self.features, [&self.fc1, &self.fc2]))
+    }
+
     fn named_parameters(&self) -> Vec<(String, Var)> {
         named(&self.features, [&self.fc1, &self.fc2])
     }
@@ -285,6 +300,15 @@ impl fmt::Display for LargeNet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_parts(f, "LargeNet", &self.features, [&self.fc1, &self.fc2])
     }
+}
+
+fn layers(features: &Features, [fc1, fc2]: [&Linear; 2]) -> Vec<Layer> {
+    let stages = features.layers().iter().flat_map(|Stage { conv, pool }| {
+        let pool = pool.clone().map(Layer::from);
+        [Some(conv.clone().into()), pool, Some(Relu.into())].into_iter().flatten()
+    });
+    let rest = [Flatten.into(), fc1.clone().into(), Relu.into(), fc2.clone().into()];
+    stages.chain(rest).collect()
 }
 
 fn logits(hidden: Tensor, fc2: &Linear) -> Result<Tensor> {

@@ -230,6 +230,10 @@ impl Network for Sequential {
         Ok(found.detach())
     }
 
+    fn layers(&self) -> Option<Vec<Layer>> {
+        Some(self.layers.clone())
+    }
+
     fn named_parameters(&self) -> Vec<(String, Var)> {
         let layers = self.layers.iter().enumerate();
         let named = layers.flat_map(|(i, layer)| {

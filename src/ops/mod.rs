@@ -20,6 +20,8 @@ pub(crate) mod adam;
 mod aligned;
 pub(crate) mod backward;
 pub(crate) mod buffer;
+#[cfg(any(feature = "cuda", test))]
+pub(crate) mod captured;
 mod cascade;
 pub(crate) mod conv2d;
 pub(crate) mod cross_entropy;

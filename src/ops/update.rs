@@ -34,6 +34,13 @@ impl OnCard {
         step.flags[..F].copy_from_slice(&flags.map(i64::from));
         step
     }
+
+    /// As a card reads them.
+    #[cfg_attr(not(any(feature = "cuda", test)), expect(dead_code))]
+    pub(crate) fn bytes(&self) -> impl Iterator<Item = u8> {
+        let numbers = self.numbers.into_iter().flat_map(f64::to_le_bytes);
+        numbers.chain(self.flags.into_iter().flat_map(i64::to_le_bytes))
+    }
 }
 
 /// One optimizer's step.
@@ -46,7 +53,6 @@ pub(crate) trait Rule: Sync {
     fn on_cpu<T: Element>(&self, parameter: &mut [T], gradient: &[T], buffers: [&mut [T]; 3]);
 
     /// The numbers and flags of its kernel on a CUDA card, in the order that the kernel states.
-    #[cfg_attr(not(any(feature = "cuda", test)), expect(dead_code))]
     fn on_card(&self) -> OnCard;
 
     /// On another device: the parameter's next value. The buffers are replaced.

@@ -3,8 +3,8 @@
 use candle_core::Var;
 use candle_core::backprop::GradStore;
 
-use super::Optimizer;
-use super::parameters::{CURE, Parameters, at_least_0, flag, option};
+use super::{Fused, Optimizer};
+use super::parameters::{CURE, Parameter, Parameters, at_least_0, flag, option};
 use crate::Result;
 use crate::ops::adagrad::Rule;
 use crate::state::{Reader, StateDict};
@@ -179,23 +179,31 @@ impl Adagrad {
     }
 }
 
+/// The rule of a parameter's next step.
+fn of_parameter(options: Options) -> impl Fn(&mut Parameter) -> Result<Rule> {
+    move |parameter| {
+        parameter.need(0, options.initial_accumulator_value)?;
+        let steps_before = (parameter.step - 1) as f64;
+        Ok(Rule {
+            lr: options.lr / (1.0 + steps_before * options.lr_decay),
+            weight_decay: options.weight_decay,
+            eps: options.eps,
+            maximize: options.maximize,
+        })
+    }
+}
+
 impl Optimizer for Adagrad {
     fn to_device(&mut self, parameters: Vec<Var>) -> Result<()> {
         self.parameters.move_to(parameters)
     }
 
     fn step(&mut self, gradients: &GradStore) -> Result<()> {
-        let options = self.options;
-        self.parameters.step(gradients, |parameter| {
-            parameter.need(0, options.initial_accumulator_value)?;
-            let steps_before = (parameter.step - 1) as f64;
-            Ok(Rule {
-                lr: options.lr / (1.0 + steps_before * options.lr_decay),
-                weight_decay: options.weight_decay,
-                eps: options.eps,
-                maximize: options.maximize,
-            })
-        })
+        self.parameters.step(gradients, of_parameter(self.options))
+    }
+
+    fn fused(&mut self) -> Result<Option<Fused>> {
+        self.parameters.fused(of_parameter(self.options))
     }
 
     fn lr(&self) -> f64 {

@@ -3,8 +3,8 @@
 use candle_core::Var;
 use candle_core::backprop::GradStore;
 
-use super::Optimizer;
-use super::parameters::{CURE, Parameters, at_least_0, flag, option};
+use super::{Fused, Optimizer};
+use super::parameters::{CURE, Parameter, Parameters, at_least_0, flag, option};
 use crate::Result;
 use crate::error::invalid;
 use crate::ops::adam::Rule;
@@ -206,29 +206,37 @@ impl Adam {
     }
 }
 
+/// The rule of a parameter's next step.
+fn of_parameter(options: Options) -> impl Fn(&mut Parameter) -> Result<Rule> {
+    move |parameter| {
+        let buffers = if options.amsgrad { 3 } else { 2 };
+        for i in 0..buffers {
+            parameter.need(i, 0.0)?;
+        }
+        Ok(Rule {
+            lr: options.lr,
+            betas: options.betas,
+            eps: options.eps,
+            weight_decay: options.weight_decay,
+            maximize: options.maximize,
+            decoupled: options.decoupled,
+            amsgrad: options.amsgrad,
+            step: parameter.step,
+        })
+    }
+}
+
 impl Optimizer for Adam {
     fn to_device(&mut self, parameters: Vec<Var>) -> Result<()> {
         self.parameters.move_to(parameters)
     }
 
     fn step(&mut self, gradients: &GradStore) -> Result<()> {
-        let options = self.options;
-        self.parameters.step(gradients, |parameter| {
-            let buffers = if options.amsgrad { 3 } else { 2 };
-            for i in 0..buffers {
-                parameter.need(i, 0.0)?;
-            }
-            Ok(Rule {
-                lr: options.lr,
-                betas: options.betas,
-                eps: options.eps,
-                weight_decay: options.weight_decay,
-                maximize: options.maximize,
-                decoupled: options.decoupled,
-                amsgrad: options.amsgrad,
-                step: parameter.step,
-            })
-        })
+        self.parameters.step(gradients, of_parameter(self.options))
+    }
+
+    fn fused(&mut self) -> Result<Option<Fused>> {
+        self.parameters.fused(of_parameter(self.options))
     }
 
     fn lr(&self) -> f64 {

@@ -3,7 +3,7 @@
 use candle_core::Var;
 use candle_core::backprop::GradStore;
 
-use super::{Adam, AdamBuilder, Optimizer};
+use super::{Adam, AdamBuilder, Fused, Optimizer};
 use crate::Result;
 use crate::state::StateDict;
 
@@ -120,6 +120,10 @@ impl Optimizer for AdamW {
 
     fn step(&mut self, gradients: &GradStore) -> Result<()> {
         self.0.step(gradients)
+    }
+
+    fn fused(&mut self) -> Result<Option<Fused>> {
+        self.0.fused()
     }
 
     fn lr(&self) -> f64 {

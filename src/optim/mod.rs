@@ -4,6 +4,7 @@
 mod adagrad;
 mod adam;
 mod adam_w;
+mod fused;
 mod parameters;
 mod rms_prop;
 pub mod schedule;
@@ -12,6 +13,8 @@ mod sgd;
 pub use adagrad::{Adagrad, AdagradBuilder};
 pub use adam::{Adam, AdamBuilder};
 pub use adam_w::{AdamW, AdamWBuilder};
+#[doc(hidden)]
+pub use fused::Fused;
 pub use rms_prop::{RmsProp, RmsPropBuilder};
 pub use sgd::{Sgd, SgdBuilder};
 
@@ -76,6 +79,13 @@ pub trait Optimizer {
     ///
     /// [`Error::Candle`](crate::Error::Candle) where a gradient does not fit its parameter.
     fn step(&mut self, gradients: &GradStore) -> Result<()>;
+
+    /// The next step for a card to take by itself, where parameters that were always stepped together have one rule;
+    /// the optimizer counts it as taken.
+    #[doc(hidden)]
+    fn fused(&mut self) -> Result<Option<Fused>> {
+        Ok(None)
+    }
 
     /// The learning rate.
     fn lr(&self) -> f64;
@@ -162,6 +172,10 @@ impl<T: Optimizer + ?Sized> Optimizer for Box<T> {
 
     fn step(&mut self, gradients: &GradStore) -> Result<()> {
         (**self).step(gradients)
+    }
+
+    fn fused(&mut self) -> Result<Option<Fused>> {
+        (**self).fused()
     }
 
     fn lr(&self) -> f64 {

@@ -3,6 +3,7 @@
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Tensor, Var};
 
+use super::Fused;
 use crate::error::invalid;
 use crate::ops::update::{Buffers, Rule, update};
 use crate::state::{Reader, StateDict};
@@ -88,7 +89,34 @@ impl Parameters {
         Ok(())
     }
 
-    /// The state with the optimizer's `options` in it, under PyTorch's names.
+    /// A step of all parameters at once, which counts as taken; none where they have different rules.
+    pub(super) fn fused<R: Rule>(
+        &mut self,
+        rule: impl Fn(&mut Parameter) -> Result<R>,
+    ) -> Result<Option<Fused>> {
+        let state = |parameter: &Parameter| {
+            let there = parameter.buffers.each_ref().map(Option::is_some);
+            (parameter.step, there)
+        };
+        let mut states = self.all.iter().map(state);
+        let first = states.next();
+        if states.any(|state| Some(state) != first) {
+            return Ok(None);
+        }
+        let mut numbers = None;
+        for parameter in &mut self.all {
+            parameter.step += 1;
+            numbers = Some(rule(parameter)?.on_card());
+        }
+        let all = self.all.iter();
+        let parameters = all.map(|parameter| (parameter.var.clone(), parameter.buffers.clone()));
+        Ok(numbers.map(|numbers| Fused {
+            rule: R::NAME,
+            numbers,
+            parameters: parameters.collect(),
+        }))
+    }
+
     /// Goes on with `vars`, the moved ones of its own.
     pub(super) fn move_to(&mut self, vars: Vec<Var>) -> Result<()> {
         let (own, given) = (self.all.len(), vars.len());
@@ -124,6 +152,7 @@ impl Parameters {
         Ok(())
     }
 
+    /// The state with the optimizer's `options` in it, under PyTorch's names.
     pub(super) fn state_dict(&self, options: &[(&'static str, f64)]) -> Result<StateDict> {
         let mut state = StateDict::new();
         for (name, value) in options {

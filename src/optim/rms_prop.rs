@@ -3,8 +3,8 @@
 use candle_core::Var;
 use candle_core::backprop::GradStore;
 
-use super::Optimizer;
-use super::parameters::{CURE, Parameters, at_least_0, flag, option};
+use super::{Fused, Optimizer};
+use super::parameters::{CURE, Parameter, Parameters, at_least_0, flag, option};
 use crate::Result;
 use crate::ops::rms_prop::Rule;
 use crate::state::{Reader, StateDict};
@@ -173,23 +173,31 @@ impl RmsProp {
     }
 }
 
+/// The rule of a parameter's next step.
+fn of_parameter(rule: Rule) -> impl Fn(&mut Parameter) -> Result<Rule> {
+    move |parameter| {
+        parameter.need(0, 0.0)?;
+        if rule.momentum > 0.0 {
+            parameter.need(1, 0.0)?;
+        }
+        if rule.centered {
+            parameter.need(2, 0.0)?;
+        }
+        Ok(rule)
+    }
+}
+
 impl Optimizer for RmsProp {
     fn to_device(&mut self, parameters: Vec<Var>) -> Result<()> {
         self.parameters.move_to(parameters)
     }
 
     fn step(&mut self, gradients: &GradStore) -> Result<()> {
-        let rule = self.rule;
-        self.parameters.step(gradients, |parameter| {
-            parameter.need(0, 0.0)?;
-            if rule.momentum > 0.0 {
-                parameter.need(1, 0.0)?;
-            }
-            if rule.centered {
-                parameter.need(2, 0.0)?;
-            }
-            Ok(rule)
-        })
+        self.parameters.step(gradients, of_parameter(self.rule))
+    }
+
+    fn fused(&mut self) -> Result<Option<Fused>> {
+        self.parameters.fused(of_parameter(self.rule))
     }
 
     fn lr(&self) -> f64 {

@@ -10,6 +10,8 @@
 #define __device__
 // Blocks come one after the other, so that one copy serves all.
 #define __shared__ static
+#define __align__(bytes) __attribute__((aligned(bytes)))
+#define __launch_bounds__(threads)
 
 struct Index {
     unsigned x = 0;

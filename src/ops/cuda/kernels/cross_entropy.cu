@@ -57,29 +57,34 @@ static __device__ real log_sum_of(const real *logits, real largest, CrossEntropy
     for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < c.targets; \
          i += (long long)gridDim.x * blockDim.x)
 
+// The loss of a target that starts at `start`, before the reduction.
+static __device__ real loss_of(const real *logits, long long start, long long target,
+    const long long *indices, const real *truth, const double *weight, CrossEntropy c)
+{
+    if (c.has_indices && indices[target] == c.ignore_index) {
+        return 0;
+    }
+    const real *own = logits + start;
+    const real largest = largest_of(own, c);
+    const real log_sum = log_sum_of(own, largest, c);
+    // Where one class alone counts, the others' logits may be -∞.
+    const bool one_counts = c.has_indices && c.smoothing == 0;
+    double loss = 0;
+    for (long long k = 0; k < c.classes; k++) {
+        const double share = share_of(k, start, target, indices, truth, weight, c);
+        if (!one_counts || share != 0) {
+            loss += -share * (double)(own[k * c.inner] - largest - log_sum);
+        }
+    }
+    return loss;
+}
+
 // losses (targets).
 extern "C" __global__ void cross_entropy_losses(real *losses, const real *logits,
     const long long *indices, const real *truth, const double *weight, CrossEntropy c)
 {
     FOR_EACH_TARGET(i, c) {
-        if (c.has_indices && indices[i] == c.ignore_index) {
-            losses[i] = 0;
-            continue;
-        }
-        const long long start = start_of(i, c);
-        const real *own = logits + start;
-        const real largest = largest_of(own, c);
-        const real log_sum = log_sum_of(own, largest, c);
-        // Where one class alone counts, the others' logits may be -∞.
-        const bool one_counts = c.has_indices && c.smoothing == 0;
-        double loss = 0;
-        for (long long k = 0; k < c.classes; k++) {
-            const double share = share_of(k, start, i, indices, truth, weight, c);
-            if (!one_counts || share != 0) {
-                loss += -share * (double)(own[k * c.inner] - largest - log_sum);
-            }
-        }
-        losses[i] = loss;
+        losses[i] = loss_of(logits, start_of(i, c), i, indices, truth, weight, c);
     }
 }
 
@@ -117,33 +122,38 @@ static __device__ double incoming(long long target, const real *grad, const doub
     return c.reduction == 0 ? (double)grad[target] : (double)grad[0] * (1.0 / divisor[0]);
 }
 
+// The gradient of a target's logits, of whose loss `flow` flows back.
+static __device__ void logits_gradient_of(real *to, const real *logits, double flow, long long start,
+    long long target, const long long *indices, const real *truth, const double *weight, CrossEntropy c)
+{
+    if (c.has_indices && indices[target] == c.ignore_index) {
+        for (long long k = 0; k < c.classes; k++) {
+            to[start + k * c.inner] = 0;
+        }
+        return;
+    }
+    const real *own = logits + start;
+    const real largest = largest_of(own, c);
+    const real log_sum = log_sum_of(own, largest, c);
+    real total = 0;
+    for (long long k = 0; k < c.classes; k++) {
+        total += (real)(share_of(k, start, target, indices, truth, weight, c) * flow);
+    }
+    for (long long k = 0; k < c.classes; k++) {
+        const real own_share = share_of(k, start, target, indices, truth, weight, c) * flow;
+        // Rounded once: near a certain class the two all but cancel.
+        to[start + k * c.inner] = fused(exp(own[k * c.inner] - largest - log_sum), total, -own_share);
+    }
+}
+
 // to: as the logits.
 extern "C" __global__ void cross_entropy_logits_gradient(real *to, const real *logits,
     const long long *indices, const real *truth, const double *weight, const real *grad,
     const double *divisor, CrossEntropy c)
 {
     FOR_EACH_TARGET(i, c) {
-        const long long start = start_of(i, c);
-        if (c.has_indices && indices[i] == c.ignore_index) {
-            for (long long k = 0; k < c.classes; k++) {
-                to[start + k * c.inner] = 0;
-            }
-            continue;
-        }
-        const real *own = logits + start;
         const double flow = incoming(i, grad, divisor, c);
-        const real largest = largest_of(own, c);
-        const real log_sum = log_sum_of(own, largest, c);
-        real total = 0;
-        for (long long k = 0; k < c.classes; k++) {
-            total += (real)(share_of(k, start, i, indices, truth, weight, c) * flow);
-        }
-        for (long long k = 0; k < c.classes; k++) {
-            const real own_share = share_of(k, start, i, indices, truth, weight, c) * flow;
-            // Rounded once: near a certain class the two all but cancel.
-            to[start + k * c.inner] =
-                fused(exp(own[k * c.inner] - largest - log_sum), total, -own_share);
-        }
+        logits_gradient_of(to, logits, flow, start_of(i, c), i, indices, truth, weight, c);
     }
 }
 

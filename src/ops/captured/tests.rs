@@ -1,0 +1,415 @@
+//! Whole epochs of captured steps, their kernels run on the processor, against the same epochs layer by layer.
+
+use std::path::Path;
+
+use candle_core::{DType, Device, Tensor, Var};
+
+use super::*;
+use crate::loss::CrossEntropyLoss;
+use crate::nn::{
+    Conv2d, Flatten, Linear, MaxPool2d, Network, Relu, Sequential, captured, var_builder,
+};
+use crate::ops::program;
+use crate::ops::update::Buffers;
+use crate::optim::{Adagrad, Adam, AdamW, Fused, Optimizer, RmsProp, Sgd};
+use crate::random::{Generator, manual_seed};
+use crate::sequential;
+
+/// Images as bytes, and the classes that they are said to be.
+struct Data {
+    shape: [usize; 3],
+    bytes: Vec<u8>,
+    order: Vec<u32>,
+    targets: Vec<i64>,
+    pixels: Vec<f64>,
+}
+
+impl Data {
+    fn new(shape: [usize; 3], total: usize, classes: i64) -> Self {
+        let mut generator = Generator::new(11);
+        let mut below = |n: u64| generator.random_i64() as u64 % n;
+        // More than an epoch takes, and one of them twice.
+        let stored = total + 3;
+        let bytes = (0..stored * shape.iter().product::<usize>()).map(|_| below(256) as u8);
+        let bytes = bytes.collect();
+        Self {
+            shape,
+            bytes,
+            order: (0..total).map(|_| below(stored as u64) as u32).collect(),
+            targets: (0..total).map(|_| below(classes as u64) as i64).collect(),
+            pixels: (0..256).map(|byte| (f64::from(byte) - 33.0) / 79.0).collect(),
+        }
+    }
+
+    fn batch(&self, from: usize, to: usize) -> (Tensor, Tensor) {
+        let pixels: usize = self.shape.iter().product();
+        let image = |&row: &u32| {
+            let start = row as usize * pixels;
+            let bytes = self.bytes[start..start + pixels].iter();
+            bytes.map(|&byte| self.pixels[usize::from(byte)])
+        };
+        let values: Vec<f64> = self.order[from..to].iter().flat_map(image).collect();
+        let [c, h, w] = self.shape;
+        let images = Tensor::from_vec(values, (to - from, c, h, w), &Device::Cpu).unwrap();
+        (images, Tensor::new(&self.targets[from..to], &Device::Cpu).unwrap())
+    }
+}
+
+fn numbers(tensor: &Tensor) -> Vec<f64> {
+    tensor.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+/// The kernels as a program.
+fn program(plan: &Plan, folder: &Path) -> Option<std::path::PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let include = |path: &str| format!("#include \"{}\"\n", root.join(path).display());
+    let mut source = include("tests/cuda_emulated/emulate.h");
+    source += "#include <cmath>\n";
+    for file in [
+        "common.cuh",
+        "cross_entropy.cu",
+        "optimizers.cu",
+        "step/tile.cuh",
+        "step/layers.cuh",
+        "step/batch.cuh",
+    ] {
+        source += &include(&format!("src/ops/cuda/kernels/{file}"));
+    }
+    source += &include("tests/cuda_emulated/step.h");
+    source += &plan.source();
+    source += "static void call(word kernel, word blocks, word threads, const std::vector<word> &words)\n{\n";
+    for (i, call) in plan.launches.iter().enumerate() {
+        source += &format!(
+            "if (kernel == {i}) {{ auto p = parameter<{}>(words); launch(blocks, threads, [&] {{ step_{i}(p); }}); }}\n",
+            call.kind
+        );
+    }
+    source += "}\n";
+    let path = folder.join("step.cpp");
+    std::fs::write(&path, source).unwrap();
+    program::compile_to(&path, folder.join("step"))
+}
+
+fn word(bytes: &mut Vec<u8>, value: u64) {
+    bytes.extend(value.to_le_bytes());
+}
+
+/// The number of a memory among those that the program is given.
+fn number(memory: Memory) -> u64 {
+    match memory {
+        Memory::Own => 0,
+        Memory::Images => 1,
+        Memory::Parameter(i) => 2 + 4 * i as u64,
+        Memory::Buffer(i, b) => 3 + 4 * i as u64 + b as u64,
+    }
+}
+
+/// A word, or the number of a memory and a place in it.
+fn resolved(bytes: &mut Vec<u8>, of: Word) {
+    match of {
+        Word::At(place) => {
+            word(bytes, number(place.memory));
+            word(bytes, place.offset as u64);
+        }
+        other => {
+            word(bytes, u64::MAX);
+            word(bytes, other.bits(|_| unreachable!()));
+        }
+    }
+}
+
+/// An epoch of the plan's steps: the losses of all images, which were found, the parameters and the optimizer's buffers.
+type Found = (Vec<f64>, Vec<bool>, Vec<Vec<f64>>, Vec<Vec<f64>>);
+
+fn run(plan: &Plan, data: &Data, parameters: &[(Var, Buffers)], steps: &[Fused], divisors: &[f64]) -> Option<Found> {
+    let folder = tempfile::tempdir().unwrap();
+    let program = program(plan, folder.path())?;
+    let doubles = |all: &[f64]| all.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
+    let mut own = vec![0; plan.bytes];
+    let mut put = |offset: usize, bytes: &[u8]| own[offset..offset + bytes.len()].copy_from_slice(bytes);
+    for (offset, table) in &plan.tables {
+        put(*offset, &table.bytes(8));
+    }
+    let epoch = &plan.epoch;
+    let order = data.order.iter().flat_map(|x| x.to_le_bytes());
+    put(epoch.order.offset, &order.collect::<Vec<u8>>());
+    let targets = data.targets.iter().flat_map(|x| x.to_le_bytes());
+    put(epoch.targets.offset, &targets.collect::<Vec<u8>>());
+    let numbers_of = steps.iter().flat_map(|step| step.numbers.bytes());
+    put(epoch.steps.offset, &numbers_of.collect::<Vec<u8>>());
+    put(epoch.divisors.offset, &doubles(divisors));
+
+    let mut memories = vec![own, data.bytes.clone()];
+    for (var, buffers) in parameters {
+        memories.push(doubles(&numbers(var)));
+        let buffers = buffers.iter().map(|buffer| buffer.as_ref().map(numbers));
+        memories.extend(buffers.map(|buffer| doubles(&buffer.unwrap_or_default())));
+    }
+    let mut input = Vec::new();
+    word(&mut input, memories.len() as u64);
+    for memory in &memories {
+        word(&mut input, memory.len() as u64);
+        input.extend(memory);
+    }
+    let there = parameters.iter().map(|(_, buffers)| buffers.each_ref().map(Option::is_some));
+    let table = plan.parameters(&there.collect::<Vec<_>>());
+    word(&mut input, table.len() as u64);
+    for (i, &entry) in table.iter().enumerate() {
+        word(&mut input, (epoch.parameters.offset + 8 * i) as u64);
+        resolved(&mut input, entry);
+    }
+    word(&mut input, plan.launches.len() as u64);
+    for launch in &plan.launches {
+        word(&mut input, launch.blocks as u64);
+        word(&mut input, launch.threads as u64);
+        word(&mut input, launch.words.len() as u64);
+        launch.words.iter().for_each(|&entry| resolved(&mut input, entry));
+    }
+    word(&mut input, steps.len() as u64);
+
+    let output = program::run(&program, &[], &input);
+    let mut rest = &output[..];
+    let mut after = memories.iter().map(|memory| {
+        let (own, others) = rest.split_at(memory.len());
+        rest = others;
+        own
+    });
+    let own = after.next().unwrap();
+    after.next();
+    let reals = |bytes: &[u8]| program::take(&mut &*bytes, bytes.len() / 8);
+    let total = data.order.len();
+    let losses = reals(&own[epoch.losses.offset..][..8 * total]);
+    let right = own[epoch.right.offset..][..total].iter().map(|&byte| byte == 1);
+    let (mut values, mut buffers) = (Vec::new(), Vec::new());
+    for (i, memory) in after.enumerate() {
+        match i % 4 {
+            0 => values.push(reals(memory)),
+            _ => buffers.push(reals(memory)),
+        }
+    }
+    Some((losses, right.collect(), values, buffers))
+}
+
+#[track_caller]
+fn near(what: &str, found: &[f64], expected: &[f64]) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
+        let near = (found - expected).abs() <= 1e-11 * (1.0 + expected.abs());
+        assert!(near, "{what}: number {i} is {found}, expected {expected}");
+    }
+}
+
+type Make = fn(Vec<Var>) -> Box<dyn Optimizer>;
+
+fn sgd(parameters: Vec<Var>) -> Box<dyn Optimizer> {
+    Box::new(Sgd::builder(parameters, 0.05).momentum(0.9).build().unwrap())
+}
+
+/// The epoch layer by layer and as a card takes it.
+fn agree(net: &Sequential, data: &Data, batch: usize, make: Make, criterion: &CrossEntropyLoss) {
+    let total = data.order.len();
+    let copies = || -> Vec<Var> {
+        let parameters = net.parameters();
+        let copy = |var: &Var| Var::from_tensor(&var.copy().unwrap()).unwrap();
+        parameters.iter().map(copy).collect()
+    };
+    let rule = criterion.rule();
+    let layers = captured(net.layers(), data.shape).expect("layers that a card takes");
+    let mut optimizer = make(copies());
+    let steps = total.div_ceil(batch);
+    let steps: Vec<Fused> = (0..steps).map(|_| optimizer.fused().unwrap().unwrap()).collect();
+    let parameters = &steps[steps.len() - 1].parameters;
+    let settings = Settings {
+        batch,
+        image: data.shape,
+        pixels: data.pixels.clone(),
+        total,
+        class_weights: rule.weight.clone(),
+        ignore_index: rule.ignore_index,
+        label_smoothing: rule.smoothing,
+        optimizer: steps[0].rule,
+        real: 8,
+        multiprocessors: 4,
+    };
+    let plan = Plan::new(&layers, settings).expect("a plan");
+    let weight = |target: &i64| match &rule.weight {
+        _ if *target == rule.ignore_index => 0.0,
+        Some(weight) => weight[*target as usize],
+        None => 1.0,
+    };
+    let divisors = data.targets.chunks(batch).map(|batch| batch.iter().map(weight).sum());
+    let divisors: Vec<f64> = divisors.collect();
+    let Some((losses, right, values, buffers)) = run(&plan, data, parameters, &steps, &divisors) else {
+        return;
+    };
+
+    let mut optimizer = make(net.parameters());
+    let mut found = 0;
+    for (step, from) in (0..total).step_by(batch).enumerate() {
+        let to = total.min(from + batch);
+        let (images, targets) = data.batch(from, to);
+        let logits = net.forward(&images).unwrap();
+        let best = logits.argmax(1).unwrap().to_vec1::<u32>().unwrap();
+        for (i, best) in best.into_iter().enumerate() {
+            assert_eq!(right[from + i], i64::from(best) == data.targets[from + i]);
+            found += usize::from(right[from + i]);
+        }
+        let loss = criterion.forward(&logits, &targets).unwrap();
+        let own = losses[from..to].iter().sum::<f64>() / divisors[step];
+        near(&format!("the loss of step {step}"), &[own], &[loss.to_scalar().unwrap()]);
+        optimizer.step(&loss.backward().unwrap()).unwrap();
+    }
+    assert!(found > 0 && found < total);
+    for (i, (own, expected)) in values.iter().zip(net.parameters()).enumerate() {
+        near(&format!("parameter {i}"), own, &numbers(&expected));
+    }
+    let expected = optimizer.fused().unwrap().unwrap().parameters;
+    let expected = expected.iter().flat_map(|(_, buffers)| buffers);
+    for (own, expected) in buffers.iter().zip(expected) {
+        near("a buffer", own, &expected.as_ref().map(numbers).unwrap_or_default());
+    }
+}
+
+fn builder(name: &str) -> candle_nn::VarBuilder<'static> {
+    var_builder(DType::F64, &Device::Cpu).pp(name)
+}
+
+fn conv(options: crate::nn::Conv2dBuilder, name: &str) -> Conv2d {
+    options.build(builder(name)).unwrap()
+}
+
+fn linear(inputs: usize, outputs: usize, name: &str) -> Linear {
+    Linear::builder(inputs, outputs).build(builder(name)).unwrap()
+}
+
+fn pool() -> MaxPool2d {
+    MaxPool2d::builder(2).build().unwrap()
+}
+
+fn plain() -> CrossEntropyLoss {
+    CrossEntropyLoss::builder().build().unwrap()
+}
+
+fn small() -> Sequential {
+    manual_seed(5);
+    sequential![
+        conv(Conv2d::builder(1, 10, 5), "0"),
+        pool(),
+        Relu,
+        conv(Conv2d::builder(10, 20, 5), "3"),
+        pool(),
+        Relu,
+        Flatten,
+        linear(320, 50, "7"),
+        Relu,
+        linear(50, 10, "9"),
+    ]
+}
+
+#[test]
+fn the_small_net() {
+    agree(&small(), &Data::new([1, 28, 28], 22, 10), 8, sgd, &plain());
+}
+
+#[test]
+fn the_large_net() {
+    manual_seed(6);
+    let net = sequential![
+        conv(Conv2d::builder(1, 32, 3), "0"),
+        Relu,
+        conv(Conv2d::builder(32, 64, 3), "2"),
+        Relu,
+        pool(),
+        Flatten,
+        linear(9216, 128, "6"),
+        Relu,
+        linear(128, 10, "8"),
+    ];
+    agree(&net, &Data::new([1, 28, 28], 6, 10), 4, sgd, &plain());
+}
+
+#[test]
+fn strides_paddings_dilations_odd_sizes() {
+    manual_seed(7);
+    let net = sequential![
+        conv(Conv2d::builder(3, 5, (3, 2)).padding((2, 1)).stride((2, 1)), "0"),
+        Relu,
+        conv(Conv2d::builder(5, 7, 3).padding(1).bias(false), "1"),
+        pool(),
+        conv(Conv2d::builder(7, 33, 2).dilation((1, 2)).padding((0, 2)).stride(2), "2"),
+        Flatten,
+        linear(33 * 4, 9, "3"),
+        linear(9, 4, "4"),
+    ];
+    agree(&net, &Data::new([3, 9, 12], 25, 4), 7, sgd, &plain());
+}
+
+#[test]
+fn a_net_without_a_convolution() {
+    manual_seed(8);
+    let net = sequential![Flatten, linear(30, 3, "0")];
+    agree(&net, &Data::new([2, 5, 3], 40, 3), 16, sgd, &plain());
+}
+
+#[test]
+fn every_optimizer() {
+    let makes: [Make; 4] = [
+        |p| Box::new(Sgd::builder(p, 0.1).weight_decay(0.01).momentum(0.5).nesterov(true).build().unwrap()),
+        |p| Box::new(Adam::builder(p).amsgrad(true).weight_decay(0.1).build().unwrap()),
+        |p| Box::new(RmsProp::builder(p).momentum(0.5).centered(true).build().unwrap()),
+        |p| Box::new(Adagrad::builder(p).lr_decay(0.1).initial_accumulator_value(0.2).build().unwrap()),
+    ];
+    let data = Data::new([1, 8, 8], 40, 5);
+    for make in makes {
+        manual_seed(9);
+        let net = sequential![
+            conv(Conv2d::builder(1, 3, 3), "0"),
+            pool(),
+            Relu,
+            Flatten,
+            linear(27, 5, "1")
+        ];
+        agree(&net, &data, 16, make, &plain());
+    }
+}
+
+#[test]
+fn weights_of_classes_smoothing_and_what_does_not_count() {
+    manual_seed(10);
+    let net = sequential![Flatten, linear(12, 4, "0")];
+    let weight = Tensor::new(&[0.5, 2.0, 1.0, 3.0], &Device::Cpu).unwrap();
+    let criterion = CrossEntropyLoss::builder().weight(weight).ignore_index(2).label_smoothing(0.1);
+    let make: Make = |p| Box::new(AdamW::builder(p).lr(0.01).build().unwrap());
+    agree(&net, &Data::new([1, 3, 4], 50, 4), 8, make, &criterion.build().unwrap());
+}
+
+#[test]
+fn what_a_card_does_not_take() {
+    let none = |net: Sequential, image: [usize; 3]| captured(net.layers(), image).is_none_or(|layers| {
+        let settings = Settings {
+            batch: 4,
+            image,
+            pixels: vec![0.0; 256],
+            total: 8,
+            class_weights: None,
+            ignore_index: -100,
+            label_smoothing: 0.0,
+            optimizer: "sgd",
+            real: 4,
+            multiprocessors: 132,
+        };
+        Plan::new(&layers, settings).is_none()
+    });
+    let grouped = conv(Conv2d::builder(2, 4, 3).groups(2), "0");
+    assert!(none(sequential![grouped, Flatten, linear(4, 3, "1")], [2, 3, 3]));
+    // Zeros that a filter lies in alone.
+    let wide = conv(Conv2d::builder(1, 1, 1).padding(1), "2");
+    assert!(none(sequential![wide, Flatten, linear(25, 3, "3")], [1, 3, 3]));
+    let overlapping = MaxPool2d::builder(3).stride(1).build().unwrap();
+    let net = sequential![conv(Conv2d::builder(1, 1, 1), "4"), overlapping, Flatten, linear(1, 3, "5")];
+    assert!(none(net, [1, 3, 3]));
+    assert!(none(sequential![Flatten, linear(9, 3, "6"), Relu], [1, 3, 3]));
+    assert!(none(sequential![conv(Conv2d::builder(1, 1, 3), "7")], [1, 3, 3]));
+    // And what it does.
+    assert!(!none(small(), [1, 28, 28]));
+}
