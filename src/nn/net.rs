@@ -305,9 +305,16 @@ impl fmt::Display for LargeNet {
 fn layers(features: &Features, [fc1, fc2]: [&Linear; 2]) -> Vec<Layer> {
     let stages = features.layers().iter().flat_map(|Stage { conv, pool }| {
         let pool = pool.clone().map(Layer::from);
-        [Some(conv.clone().into()), pool, Some(Relu.into())].into_iter().flatten()
+        [Some(conv.clone().into()), pool, Some(Relu.into())]
+            .into_iter()
+            .flatten()
     });
-    let rest = [Flatten.into(), fc1.clone().into(), Relu.into(), fc2.clone().into()];
+    let rest = [
+        Flatten.into(),
+        fc1.clone().into(),
+        Relu.into(),
+        fc2.clone().into(),
+    ];
     stages.chain(rest).collect()
 }
 

@@ -26,7 +26,7 @@ mod cascade;
 pub(crate) mod conv2d;
 pub(crate) mod cross_entropy;
 #[cfg(feature = "cuda")]
-mod cuda;
+pub(crate) mod cuda;
 mod direct;
 mod exp_log;
 mod gemm;

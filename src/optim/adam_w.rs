@@ -122,7 +122,11 @@ impl Optimizer for AdamW {
         self.0.step(gradients)
     }
 
-    fn fused(&mut self) -> Result<Option<Fused>> {
+    fn fuses(&self) -> Option<(&'static str, Vec<Var>)> {
+        self.0.fuses()
+    }
+
+    fn fused(&mut self) -> Result<Fused> {
         self.0.fused()
     }
 

@@ -80,11 +80,21 @@ pub trait Optimizer {
     /// [`Error::Candle`](crate::Error::Candle) where a gradient does not fit its parameter.
     fn step(&mut self, gradients: &GradStore) -> Result<()>;
 
-    /// The next step for a card to take by itself, where parameters that were always stepped together have one rule;
-    /// the optimizer counts it as taken.
+    /// The rule's name and the parameters, where a card may take its steps by itself: [`fused`](Self::fused) then.
     #[doc(hidden)]
-    fn fused(&mut self) -> Result<Option<Fused>> {
-        Ok(None)
+    fn fuses(&self) -> Option<(&'static str, Vec<Var>)> {
+        None
+    }
+
+    /// The next step for a card to take, of all parameters at once; the optimizer counts it as taken.
+    #[doc(hidden)]
+    fn fused(&mut self) -> Result<Fused> {
+        invalid(
+            "Optimizer",
+            "fused",
+            "",
+            "this optimizer has no kernel; call step",
+        )
     }
 
     /// The learning rate.
@@ -174,7 +184,11 @@ impl<T: Optimizer + ?Sized> Optimizer for Box<T> {
         (**self).step(gradients)
     }
 
-    fn fused(&mut self) -> Result<Option<Fused>> {
+    fn fuses(&self) -> Option<(&'static str, Vec<Var>)> {
+        (**self).fuses()
+    }
+
+    fn fused(&mut self) -> Result<Fused> {
         (**self).fused()
     }
 

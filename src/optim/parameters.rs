@@ -89,20 +89,23 @@ impl Parameters {
         Ok(())
     }
 
-    /// A step of all parameters at once, which counts as taken; none where they have different rules.
-    pub(super) fn fused<R: Rule>(
-        &mut self,
-        rule: impl Fn(&mut Parameter) -> Result<R>,
-    ) -> Result<Option<Fused>> {
+    /// The rule's name and the variables, where all have one rule: those that were always stepped together.
+    pub(super) fn fuses<R: Rule>(&self) -> Option<(&'static str, Vec<Var>)> {
         let state = |parameter: &Parameter| {
             let there = parameter.buffers.each_ref().map(Option::is_some);
             (parameter.step, there)
         };
-        let mut states = self.all.iter().map(state);
-        let first = states.next();
-        if states.any(|state| Some(state) != first) {
-            return Ok(None);
-        }
+        let first = state(self.all.first()?);
+        let one = self.all.iter().all(|parameter| state(parameter) == first);
+        let vars = self.all.iter().map(|parameter| parameter.var.clone());
+        one.then(|| (R::NAME, vars.collect()))
+    }
+
+    /// A step of all parameters at once, which counts as taken, where they [fuse](Self::fuses).
+    pub(super) fn fused<R: Rule>(
+        &mut self,
+        rule: impl Fn(&mut Parameter) -> Result<R>,
+    ) -> Result<Fused> {
         let mut numbers = None;
         for parameter in &mut self.all {
             parameter.step += 1;
@@ -110,11 +113,13 @@ impl Parameters {
         }
         let all = self.all.iter();
         let parameters = all.map(|parameter| (parameter.var.clone(), parameter.buffers.clone()));
-        Ok(numbers.map(|numbers| Fused {
-            rule: R::NAME,
-            numbers,
-            parameters: parameters.collect(),
-        }))
+        match numbers {
+            Some(numbers) => Ok(Fused {
+                numbers,
+                parameters: parameters.collect(),
+            }),
+            None => invalid(self.layer, "parameters", "[]", "there is nothing to step"),
+        }
     }
 
     /// Goes on with `vars`, the moved ones of its own.

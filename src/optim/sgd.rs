@@ -3,8 +3,8 @@
 use candle_core::Var;
 use candle_core::backprop::GradStore;
 
-use super::{Fused, Optimizer};
 use super::parameters::{CURE, Parameter, Parameters, at_least_0, flag, option};
+use super::{Fused, Optimizer};
 use crate::Result;
 use crate::error::invalid;
 use crate::ops::sgd::Rule;
@@ -187,7 +187,11 @@ impl Optimizer for Sgd {
         self.parameters.step(gradients, of_parameter(self.rule))
     }
 
-    fn fused(&mut self) -> Result<Option<Fused>> {
+    fn fuses(&self) -> Option<(&'static str, Vec<Var>)> {
+        self.parameters.fuses::<Rule>()
+    }
+
+    fn fused(&mut self) -> Result<Fused> {
         self.parameters.fused(of_parameter(self.rule))
     }
 

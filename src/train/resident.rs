@@ -37,6 +37,24 @@ impl Resident {
         }))
     }
 
+    /// (N, C·H·W) of u8.
+    #[cfg(feature = "cuda")]
+    pub(super) fn bytes(&self) -> &Tensor {
+        &self.bytes
+    }
+
+    /// What each byte becomes.
+    #[cfg(feature = "cuda")]
+    pub(super) fn pixels(&self) -> Result<Vec<f64>> {
+        Ok(self.table.to_dtype(DType::F64)?.to_vec1()?)
+    }
+
+    /// Channels, rows and columns of an image.
+    #[cfg(feature = "cuda")]
+    pub(super) fn shape(&self) -> [usize; 3] {
+        self.shape
+    }
+
     /// The pass's next batch: images on the device, targets on the CPU.
     pub(super) fn next(&self, batches: &mut Batches) -> Option<Result<Batch>> {
         let dataset = batches.dataset();

@@ -1,28 +1,28 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use candle_core::Device;
 
 use super::awake::awake;
-use super::evaluate::{Logits, evaluate_share, right};
-use super::prefetch::Prefetch;
 use super::resident::Resident;
-use super::{Checkpoint, EpochRecord, History, Progress, StepRecord, device};
-use crate::data::{Batch, DataLoader};
-use crate::distributed::{ProcessGroup, Reducer};
-use crate::error::invalid;
+use super::{Checkpoint, EpochRecord, History, Progress, device};
+use crate::data::DataLoader;
+use crate::distributed::Reducer;
 use crate::loss::CrossEntropyLoss;
 use crate::nn::Network;
-use crate::ops::backward::backward;
 use crate::optim::Optimizer;
 use crate::optim::schedule::Schedule;
 use crate::{Error, Result};
 
 mod builder;
+#[cfg(feature = "cuda")]
+mod captured;
+mod epoch;
 mod every;
+mod ranks;
 
 pub use builder::TrainerBuilder;
+use epoch::OnDevice;
 pub use every::Every;
 use every::Scheduled;
 
@@ -170,34 +170,12 @@ impl Trainer {
         }
     }
 
-    fn group(&self) -> Option<&ProcessGroup> {
-        self.reducer.as_ref().map(Reducer::group)
-    }
-
-    /// Refuses a loader that gives two ranks the same images.
-    fn expect_share(&self, train: &DataLoader) -> Result<()> {
-        let Some(group) = self.group().filter(|group| group.world_size() > 1) else {
-            return Ok(());
-        };
-        let of = train.sampler().map(|s| (s.rank(), s.num_replicas()));
-        match of == Some((group.rank(), group.world_size())) {
-            true => Ok(()),
-            false => invalid(
-                "Trainer",
-                "process_group",
-                group,
-                "needs a train loader whose sampler is for this rank; build it with \
-                 sampler(DistributedSampler::builder(images, &group).build()?)",
-            ),
-        }
-    }
-
     fn fit_here(&mut self, train: &DataLoader, test: Option<&DataLoader>) -> Result<History> {
         if train.is_empty() || test.is_some_and(DataLoader::is_empty) {
             return Err(Error::EmptyDataset { what: "Trainer" });
         }
         self.expect_share(train)?;
-        let on_train = self.resident(Some(train))?;
+        let mut on_device = OnDevice::new(self, train)?;
         let on_test = self.resident(test)?;
         // Taken only when the loaders fit: after an error it can be tried again with others.
         if let Some(checkpoint) = &self.resumed {
@@ -214,7 +192,7 @@ impl Trainer {
                 steps: train.len(),
                 ..Progress::default()
             };
-            let mut record = self.epoch(train, on_train.as_ref(), &mut progress, &mut history)?;
+            let mut record = self.epoch(train, &mut on_device, &mut progress, &mut history)?;
             if let Some(test) = test {
                 let (loss, accuracy) = self.evaluate(test, on_test.as_ref())?;
                 (record.test_loss, record.test_accuracy) = (Some(loss), Some(accuracy));
@@ -245,111 +223,6 @@ impl Trainer {
             Some(loader) if !self.device.is_cpu() => Resident::new(loader, &self.device),
             _ => Ok(None),
         }
-    }
-
-    fn epoch(
-        &mut self,
-        train: &DataLoader,
-        resident: Option<&Resident>,
-        progress: &mut Progress,
-        history: &mut History,
-    ) -> Result<EpochRecord> {
-        let start = Instant::now();
-        let epoch = progress.epoch;
-        let (mut images_seen, mut images_right, mut loss_sum) = (0, 0, 0.0);
-        if let Some(sampler) = train.sampler() {
-            sampler.set_epoch(epoch - 1);
-        }
-        let mut batches = Prefetch::new(train.iter()?, train, resident, &self.device)?;
-        for i in 0.. {
-            let Some(batch) = batches.next() else { break };
-            let Batch { images, targets } = batch?;
-            let (loss, correct) = self.step(&images, &targets, &mut batches)?;
-            let (loss, correct, n) = self.of_all(loss, correct, targets.dim(0)?)?;
-            self.go_on(Every::Step)?;
-            images_seen += n;
-            images_right += correct;
-            loss_sum += loss * n as f64;
-            let accuracy = correct as f64 / n as f64;
-            history.steps.push(StepRecord {
-                step: history.steps.len() + 1,
-                epoch,
-                loss,
-                accuracy,
-            });
-            *progress = Progress {
-                step: i + 1,
-                loss: loss_sum / images_seen as f64,
-                accuracy: images_right as f64 / images_seen as f64,
-                batch_loss: loss,
-                batch_accuracy: accuracy,
-                images_per_second: images_seen as f64 / start.elapsed().as_secs_f64(),
-                ..*progress
-            };
-            self.report(progress);
-        }
-        Ok(EpochRecord {
-            epoch,
-            train_loss: progress.loss,
-            train_accuracy: progress.accuracy,
-            test_loss: None,
-            test_accuracy: None,
-            seconds: start.elapsed().as_secs_f64(),
-            images: images_seen,
-        })
-    }
-
-    /// One batch: its loss and how many the net got right, both before the step.
-    fn step(
-        &mut self,
-        images: &candle_core::Tensor,
-        targets: &candle_core::Tensor,
-        batches: &mut Prefetch<'_>,
-    ) -> Result<(f64, usize)> {
-        let logits = self.net.forward(&images.to_device(&self.device)?)?;
-        let loss = self.criterion.forward(&logits, targets)?;
-        if loss.rank() != 0 {
-            return Err(Error::WrongShape {
-                layer: "Trainer",
-                what: "loss",
-                got: loss.dims().to_vec(),
-                expected: "(), one number".into(),
-                cure: "build the criterion with the reduction mean".into(),
-            });
-        }
-        // Not before: here most of the work is one thread's, and the others have time for it.
-        batches.meanwhile(|| {
-            let gradients = match &self.reducer {
-                Some(reducer) => reducer.backward(&loss)?,
-                None => backward(&loss)?,
-            };
-            self.optimizer.step(&gradients)
-        })?;
-        let loss = loss.to_dtype(candle_core::DType::F64)?.to_scalar::<f64>()?;
-        let predictions = Logits::read(&logits, targets.dim(0)?)?.predictions();
-        Ok((loss, right(&predictions, &targets.to_vec1::<i64>()?)))
-    }
-
-    /// The loss over all ranks' batches, how many are right, and how many there are.
-    fn of_all(&self, loss: f64, correct: usize, n: usize) -> Result<(f64, usize, usize)> {
-        let Some(group) = self.group().filter(|group| group.world_size() > 1) else {
-            return Ok((loss, correct, n));
-        };
-        let [loss, correct, n] = group.sum([loss * n as f64, correct as f64, n as f64])?;
-        Ok((loss / n, correct as usize, n as usize))
-    }
-
-    /// Loss and accuracy on the test set, of which each rank looks at its share.
-    fn evaluate(&self, test: &DataLoader, resident: Option<&Resident>) -> Result<(f64, f64)> {
-        let (rank, ranks) = self.group().map_or((0, 1), |g| (g.rank(), g.world_size()));
-        let net = self.net.as_ref();
-        let own = evaluate_share(net, test, &self.device, (rank, ranks), resident)?;
-        let own = own.map_or((0.0, 0, 0), |found| {
-            let n = found.targets.len();
-            (found.loss, right(&found.predictions, &found.targets), n)
-        });
-        let (loss, correct, n) = self.of_all(own.0, own.1, own.2)?;
-        Ok((loss, correct as f64 / n as f64))
     }
 
     /// The schedule's next learning rate, where it is due.

@@ -44,13 +44,16 @@ impl Word {
     }
 
     /// Its eight bytes, where each memory begins at an address.
-    pub(crate) fn bits(self, address: impl Fn(Memory) -> u64) -> u64 {
-        match self {
+    pub(crate) fn bits<E>(
+        self,
+        address: impl Fn(Memory) -> std::result::Result<u64, E>,
+    ) -> std::result::Result<u64, E> {
+        Ok(match self {
             Self::Int(number) => number as u64,
             Self::Number(number) => number.to_bits(),
-            Self::At(place) => address(place.memory) + place.offset as u64,
+            Self::At(place) => address(place.memory)? + place.offset as u64,
             Self::Nowhere => 0,
-        }
+        })
     }
 }
 

@@ -11,5 +11,19 @@ mod tests;
 mod tiles;
 
 pub(crate) use layer::Layer;
-pub(crate) use memory::{Memory, Place, Table, Word};
-pub(crate) use plan::{Epoch, Launch, Plan, Settings};
+pub(crate) use memory::Memory;
+#[cfg(feature = "cuda")]
+pub(crate) use memory::Place;
+#[cfg(test)]
+pub(crate) use memory::Word;
+/// What the plans' kernels are made of.
+pub(crate) const KERNELS: &str = concat!(
+    include_str!("../cuda/kernels/common.cuh"),
+    include_str!("../cuda/kernels/cross_entropy.cu"),
+    include_str!("../cuda/kernels/optimizers.cu"),
+    include_str!("../cuda/kernels/step/tile.cuh"),
+    include_str!("../cuda/kernels/step/layers.cuh"),
+    include_str!("../cuda/kernels/step/batch.cuh"),
+);
+
+pub(crate) use plan::{Plan, Settings};

@@ -279,7 +279,13 @@ impl Planner<'_> {
         self.values.push(logits);
     }
 
-    fn launch(&mut self, kind: &'static str, function: String, words: Vec<Word>, cut: (usize, usize)) {
+    fn launch(
+        &mut self,
+        kind: &'static str,
+        function: String,
+        words: Vec<Word>,
+        cut: (usize, usize),
+    ) {
         let (blocks, threads) = cut;
         self.launches.push(Launch {
             kind,
@@ -292,7 +298,9 @@ impl Planner<'_> {
 
     fn gather(&mut self, epoch: &Epoch) {
         let [channels, rows, columns] = self.settings.image;
-        let table = self.memory.table(Table::Reals(self.settings.pixels.clone()));
+        let table = self
+            .memory
+            .table(Table::Reals(self.settings.pixels.clone()));
         let to = self.values[0];
         let (batch, total) = (self.settings.batch, self.settings.total);
         let mut words = vec![
@@ -306,11 +314,18 @@ impl Planner<'_> {
             true => (rows * columns, columns),
             false => (to.channel, to.row),
         };
-        let sizes = [to.image, channel, row, batch, total, channels, rows, columns];
+        let sizes = [
+            to.image, channel, row, batch, total, channels, rows, columns,
+        ];
         words.extend(sizes.map(Word::size));
         words.extend([epoch.next, epoch.now].map(Word::At));
         let threads = batch * channels * rows * columns;
-        self.launch("Gather", "gather".into(), words, (threads.div_ceil(256), 256));
+        self.launch(
+            "Gather",
+            "gather".into(),
+            words,
+            (threads.div_ceil(256), 256),
+        );
     }
 
     /// The words of a product, which says how it is cut.
@@ -371,7 +386,9 @@ impl Planner<'_> {
         let filters = (weight, count(layer.depth()), layer.depth());
         let geometry = (layer.output(), layer.geometry.stride);
         let mut words = self.product((from, taps), filters, geometry, (layer.out_channels, cut));
-        let bias = layer.bias.then(|| Place::start(Memory::Parameter(weight + 1)));
+        let bias = layer
+            .bias
+            .then(|| Place::start(Memory::Parameter(weight + 1)));
         words.push(Word::or_nowhere(bias));
         words.push(Word::At(to.first));
         // A fully connected next layer takes the channels as they lie, whatever it calls a channel.
@@ -387,10 +404,25 @@ impl Planner<'_> {
             true => Word::At(self.memory.reals(all * cut.splits)),
             false => Word::Nowhere,
         });
-        let function = format!("forward<{}, {}, {}>", cut.tile.name(), layer.pool, layer.linear);
-        self.launch("Forward", function, words.clone(), (cut.blocks(), cut.tile.threads()));
+        let function = format!(
+            "forward<{}, {}, {}>",
+            cut.tile.name(),
+            layer.pool,
+            layer.linear
+        );
+        self.launch(
+            "Forward",
+            function,
+            words.clone(),
+            (cut.blocks(), cut.tile.threads()),
+        );
         if cut.splits > 1 {
-            self.launch("Forward", "forward_sum".into(), words, (all.div_ceil(256), 256));
+            self.launch(
+                "Forward",
+                "forward_sum".into(),
+                words,
+                (all.div_ceil(256), 256),
+            );
         }
     }
 
@@ -462,7 +494,12 @@ impl Planner<'_> {
         words.extend(column.map(Word::size));
         let (pool, linear, tile) = (before.pool, layer.linear, cut.tile);
         let function = format!("input_gradient<{}, {pool}, {linear}>", tile.name());
-        self.launch("InputGradient", function, words, (cut.blocks(), tile.threads()));
+        self.launch(
+            "InputGradient",
+            function,
+            words,
+            (cut.blocks(), tile.threads()),
+        );
     }
 
     fn weight_gradient(&mut self, i: usize) {
@@ -477,9 +514,8 @@ impl Planner<'_> {
         let places = |row: usize| {
             let rows = 0..pixels.h;
             let columns = || 0..pixels.w;
-            let places = rows.flat_map(|y| {
-                columns().map(move |x| (y * stride.h * row + x * stride.w) as i32)
-            });
+            let places = rows
+                .flat_map(|y| columns().map(move |x| (y * stride.h * row + x * stride.w) as i32));
             Table::Ints(places.collect())
         };
         let taps = match layer.linear {
@@ -511,7 +547,12 @@ impl Planner<'_> {
         words.extend([cut.splits, cut.tiles[0], cut.tiles[1]].map(Word::size));
         let (tile, linear) = (cut.tile, layer.linear);
         let function = format!("weight_gradient<{}, {linear}>", tile.name());
-        self.launch("WeightGradient", function, words, (cut.blocks(), tile.threads()));
+        self.launch(
+            "WeightGradient",
+            function,
+            words,
+            (cut.blocks(), tile.threads()),
+        );
 
         let weight = Parameter {
             numbers: layer.out_channels * layer.depth(),

@@ -37,7 +37,9 @@ impl Data {
             bytes,
             order: (0..total).map(|_| below(stored as u64) as u32).collect(),
             targets: (0..total).map(|_| below(classes as u64) as i64).collect(),
-            pixels: (0..256).map(|byte| (f64::from(byte) - 33.0) / 79.0).collect(),
+            pixels: (0..256)
+                .map(|byte| (f64::from(byte) - 33.0) / 79.0)
+                .collect(),
         }
     }
 
@@ -51,7 +53,10 @@ impl Data {
         let values: Vec<f64> = self.order[from..to].iter().flat_map(image).collect();
         let [c, h, w] = self.shape;
         let images = Tensor::from_vec(values, (to - from, c, h, w), &Device::Cpu).unwrap();
-        (images, Tensor::new(&self.targets[from..to], &Device::Cpu).unwrap())
+        (
+            images,
+            Tensor::new(&self.targets[from..to], &Device::Cpu).unwrap(),
+        )
     }
 }
 
@@ -65,18 +70,9 @@ fn program(plan: &Plan, folder: &Path) -> Option<std::path::PathBuf> {
     let include = |path: &str| format!("#include \"{}\"\n", root.join(path).display());
     let mut source = include("tests/cuda_emulated/emulate.h");
     source += "#include <cmath>\n";
-    for file in [
-        "common.cuh",
-        "cross_entropy.cu",
-        "optimizers.cu",
-        "step/tile.cuh",
-        "step/layers.cuh",
-        "step/batch.cuh",
-    ] {
-        source += &include(&format!("src/ops/cuda/kernels/{file}"));
-    }
     source += &include("tests/cuda_emulated/step.h");
-    source += &plan.source();
+    let for_cuda = format!("{KERNELS}\n{}", plan.source());
+    source += &for_cuda;
     source += "static void call(word kernel, word blocks, word threads, const std::vector<word> &words)\n{\n";
     for (i, call) in plan.launches.iter().enumerate() {
         source += &format!(
@@ -85,6 +81,15 @@ fn program(plan: &Plan, folder: &Path) -> Option<std::path::PathBuf> {
         );
     }
     source += "}\n";
+    // For CUDA's compiler, which CI runs on it.
+    if let Some(folder) = std::env::var_os("CANDLELIGHT_KERNELS") {
+        let name = std::thread::current()
+            .name()
+            .unwrap_or("step")
+            .replace("::", ".");
+        let path = Path::new(&folder).join(format!("{name}.cu"));
+        std::fs::write(path, for_cuda).unwrap();
+    }
     let path = folder.join("step.cpp");
     std::fs::write(&path, source).unwrap();
     program::compile_to(&path, folder.join("step"))
@@ -113,7 +118,7 @@ fn resolved(bytes: &mut Vec<u8>, of: Word) {
         }
         other => {
             word(bytes, u64::MAX);
-            word(bytes, other.bits(|_| unreachable!()));
+            word(bytes, other.bits(Err).unwrap());
         }
     }
 }
@@ -121,12 +126,23 @@ fn resolved(bytes: &mut Vec<u8>, of: Word) {
 /// An epoch of the plan's steps: the losses of all images, which were found, the parameters and the optimizer's buffers.
 type Found = (Vec<f64>, Vec<bool>, Vec<Vec<f64>>, Vec<Vec<f64>>);
 
-fn run(plan: &Plan, data: &Data, parameters: &[(Var, Buffers)], steps: &[Fused], divisors: &[f64]) -> Option<Found> {
+fn run(
+    plan: &Plan,
+    data: &Data,
+    parameters: &[(Var, Buffers)],
+    steps: &[Fused],
+    divisors: &[f64],
+) -> Option<Found> {
     let folder = tempfile::tempdir().unwrap();
     let program = program(plan, folder.path())?;
-    let doubles = |all: &[f64]| all.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
+    let doubles = |all: &[f64]| {
+        all.iter()
+            .flat_map(|x| x.to_le_bytes())
+            .collect::<Vec<u8>>()
+    };
     let mut own = vec![0; plan.bytes];
-    let mut put = |offset: usize, bytes: &[u8]| own[offset..offset + bytes.len()].copy_from_slice(bytes);
+    let mut put =
+        |offset: usize, bytes: &[u8]| own[offset..offset + bytes.len()].copy_from_slice(bytes);
     for (offset, table) in &plan.tables {
         put(*offset, &table.bytes(8));
     }
@@ -151,7 +167,9 @@ fn run(plan: &Plan, data: &Data, parameters: &[(Var, Buffers)], steps: &[Fused],
         word(&mut input, memory.len() as u64);
         input.extend(memory);
     }
-    let there = parameters.iter().map(|(_, buffers)| buffers.each_ref().map(Option::is_some));
+    let there = parameters
+        .iter()
+        .map(|(_, buffers)| buffers.each_ref().map(Option::is_some));
     let table = plan.parameters(&there.collect::<Vec<_>>());
     word(&mut input, table.len() as u64);
     for (i, &entry) in table.iter().enumerate() {
@@ -163,7 +181,10 @@ fn run(plan: &Plan, data: &Data, parameters: &[(Var, Buffers)], steps: &[Fused],
         word(&mut input, launch.blocks as u64);
         word(&mut input, launch.threads as u64);
         word(&mut input, launch.words.len() as u64);
-        launch.words.iter().for_each(|&entry| resolved(&mut input, entry));
+        launch
+            .words
+            .iter()
+            .for_each(|&entry| resolved(&mut input, entry));
     }
     word(&mut input, steps.len() as u64);
 
@@ -179,7 +200,9 @@ fn run(plan: &Plan, data: &Data, parameters: &[(Var, Buffers)], steps: &[Fused],
     let reals = |bytes: &[u8]| program::take(&mut &*bytes, bytes.len() / 8);
     let total = data.order.len();
     let losses = reals(&own[epoch.losses.offset..][..8 * total]);
-    let right = own[epoch.right.offset..][..total].iter().map(|&byte| byte == 1);
+    let right = own[epoch.right.offset..][..total]
+        .iter()
+        .map(|&byte| byte == 1);
     let (mut values, mut buffers) = (Vec::new(), Vec::new());
     for (i, memory) in after.enumerate() {
         match i % 4 {
@@ -202,7 +225,12 @@ fn near(what: &str, found: &[f64], expected: &[f64]) {
 type Make = fn(Vec<Var>) -> Box<dyn Optimizer>;
 
 fn sgd(parameters: Vec<Var>) -> Box<dyn Optimizer> {
-    Box::new(Sgd::builder(parameters, 0.05).momentum(0.9).build().unwrap())
+    Box::new(
+        Sgd::builder(parameters, 0.05)
+            .momentum(0.9)
+            .build()
+            .unwrap(),
+    )
 }
 
 /// The epoch layer by layer and as a card takes it.
@@ -216,8 +244,9 @@ fn agree(net: &Sequential, data: &Data, batch: usize, make: Make, criterion: &Cr
     let rule = criterion.rule();
     let layers = captured(net.layers(), data.shape).expect("layers that a card takes");
     let mut optimizer = make(copies());
+    let (rule_name, _) = optimizer.fuses().unwrap();
     let steps = total.div_ceil(batch);
-    let steps: Vec<Fused> = (0..steps).map(|_| optimizer.fused().unwrap().unwrap()).collect();
+    let steps: Vec<Fused> = (0..steps).map(|_| optimizer.fused().unwrap()).collect();
     let parameters = &steps[steps.len() - 1].parameters;
     let settings = Settings {
         batch,
@@ -227,7 +256,7 @@ fn agree(net: &Sequential, data: &Data, batch: usize, make: Make, criterion: &Cr
         class_weights: rule.weight.clone(),
         ignore_index: rule.ignore_index,
         label_smoothing: rule.smoothing,
-        optimizer: steps[0].rule,
+        optimizer: rule_name,
         real: 8,
         multiprocessors: 4,
     };
@@ -237,9 +266,13 @@ fn agree(net: &Sequential, data: &Data, batch: usize, make: Make, criterion: &Cr
         Some(weight) => weight[*target as usize],
         None => 1.0,
     };
-    let divisors = data.targets.chunks(batch).map(|batch| batch.iter().map(weight).sum());
+    let divisors = data
+        .targets
+        .chunks(batch)
+        .map(|batch| batch.iter().map(weight).sum());
     let divisors: Vec<f64> = divisors.collect();
-    let Some((losses, right, values, buffers)) = run(&plan, data, parameters, &steps, &divisors) else {
+    let Some((losses, right, values, buffers)) = run(&plan, data, parameters, &steps, &divisors)
+    else {
         return;
     };
 
@@ -256,17 +289,25 @@ fn agree(net: &Sequential, data: &Data, batch: usize, make: Make, criterion: &Cr
         }
         let loss = criterion.forward(&logits, &targets).unwrap();
         let own = losses[from..to].iter().sum::<f64>() / divisors[step];
-        near(&format!("the loss of step {step}"), &[own], &[loss.to_scalar().unwrap()]);
+        near(
+            &format!("the loss of step {step}"),
+            &[own],
+            &[loss.to_scalar().unwrap()],
+        );
         optimizer.step(&loss.backward().unwrap()).unwrap();
     }
     assert!(found > 0 && found < total);
     for (i, (own, expected)) in values.iter().zip(net.parameters()).enumerate() {
         near(&format!("parameter {i}"), own, &numbers(&expected));
     }
-    let expected = optimizer.fused().unwrap().unwrap().parameters;
+    let expected = optimizer.fused().unwrap().parameters;
     let expected = expected.iter().flat_map(|(_, buffers)| buffers);
     for (own, expected) in buffers.iter().zip(expected) {
-        near("a buffer", own, &expected.as_ref().map(numbers).unwrap_or_default());
+        near(
+            "a buffer",
+            own,
+            &expected.as_ref().map(numbers).unwrap_or_default(),
+        );
     }
 }
 
@@ -279,7 +320,9 @@ fn conv(options: crate::nn::Conv2dBuilder, name: &str) -> Conv2d {
 }
 
 fn linear(inputs: usize, outputs: usize, name: &str) -> Linear {
-    Linear::builder(inputs, outputs).build(builder(name)).unwrap()
+    Linear::builder(inputs, outputs)
+        .build(builder(name))
+        .unwrap()
 }
 
 fn pool() -> MaxPool2d {
@@ -332,11 +375,20 @@ fn the_large_net() {
 fn strides_paddings_dilations_odd_sizes() {
     manual_seed(7);
     let net = sequential![
-        conv(Conv2d::builder(3, 5, (3, 2)).padding((2, 1)).stride((2, 1)), "0"),
+        conv(
+            Conv2d::builder(3, 5, (3, 2)).padding((2, 1)).stride((2, 1)),
+            "0"
+        ),
         Relu,
         conv(Conv2d::builder(5, 7, 3).padding(1).bias(false), "1"),
         pool(),
-        conv(Conv2d::builder(7, 33, 2).dilation((1, 2)).padding((0, 2)).stride(2), "2"),
+        conv(
+            Conv2d::builder(7, 33, 2)
+                .dilation((1, 2))
+                .padding((0, 2))
+                .stride(2),
+            "2"
+        ),
         Flatten,
         linear(33 * 4, 9, "3"),
         linear(9, 4, "4"),
@@ -354,10 +406,43 @@ fn a_net_without_a_convolution() {
 #[test]
 fn every_optimizer() {
     let makes: [Make; 4] = [
-        |p| Box::new(Sgd::builder(p, 0.1).weight_decay(0.01).momentum(0.5).nesterov(true).build().unwrap()),
-        |p| Box::new(Adam::builder(p).amsgrad(true).weight_decay(0.1).build().unwrap()),
-        |p| Box::new(RmsProp::builder(p).momentum(0.5).centered(true).build().unwrap()),
-        |p| Box::new(Adagrad::builder(p).lr_decay(0.1).initial_accumulator_value(0.2).build().unwrap()),
+        |p| {
+            Box::new(
+                Sgd::builder(p, 0.1)
+                    .weight_decay(0.01)
+                    .momentum(0.5)
+                    .nesterov(true)
+                    .build()
+                    .unwrap(),
+            )
+        },
+        |p| {
+            Box::new(
+                Adam::builder(p)
+                    .amsgrad(true)
+                    .weight_decay(0.1)
+                    .build()
+                    .unwrap(),
+            )
+        },
+        |p| {
+            Box::new(
+                RmsProp::builder(p)
+                    .momentum(0.5)
+                    .centered(true)
+                    .build()
+                    .unwrap(),
+            )
+        },
+        |p| {
+            Box::new(
+                Adagrad::builder(p)
+                    .lr_decay(0.1)
+                    .initial_accumulator_value(0.2)
+                    .build()
+                    .unwrap(),
+            )
+        },
     ];
     let data = Data::new([1, 8, 8], 40, 5);
     for make in makes {
@@ -378,38 +463,66 @@ fn weights_of_classes_smoothing_and_what_does_not_count() {
     manual_seed(10);
     let net = sequential![Flatten, linear(12, 4, "0")];
     let weight = Tensor::new(&[0.5, 2.0, 1.0, 3.0], &Device::Cpu).unwrap();
-    let criterion = CrossEntropyLoss::builder().weight(weight).ignore_index(2).label_smoothing(0.1);
+    let criterion = CrossEntropyLoss::builder()
+        .weight(weight)
+        .ignore_index(2)
+        .label_smoothing(0.1);
     let make: Make = |p| Box::new(AdamW::builder(p).lr(0.01).build().unwrap());
-    agree(&net, &Data::new([1, 3, 4], 50, 4), 8, make, &criterion.build().unwrap());
+    agree(
+        &net,
+        &Data::new([1, 3, 4], 50, 4),
+        8,
+        make,
+        &criterion.build().unwrap(),
+    );
 }
 
 #[test]
 fn what_a_card_does_not_take() {
-    let none = |net: Sequential, image: [usize; 3]| captured(net.layers(), image).is_none_or(|layers| {
-        let settings = Settings {
-            batch: 4,
-            image,
-            pixels: vec![0.0; 256],
-            total: 8,
-            class_weights: None,
-            ignore_index: -100,
-            label_smoothing: 0.0,
-            optimizer: "sgd",
-            real: 4,
-            multiprocessors: 132,
-        };
-        Plan::new(&layers, settings).is_none()
-    });
+    let none = |net: Sequential, image: [usize; 3]| {
+        captured(net.layers(), image).is_none_or(|layers| {
+            let settings = Settings {
+                batch: 4,
+                image,
+                pixels: vec![0.0; 256],
+                total: 8,
+                class_weights: None,
+                ignore_index: -100,
+                label_smoothing: 0.0,
+                optimizer: "sgd",
+                real: 4,
+                multiprocessors: 132,
+            };
+            Plan::new(&layers, settings).is_none()
+        })
+    };
     let grouped = conv(Conv2d::builder(2, 4, 3).groups(2), "0");
-    assert!(none(sequential![grouped, Flatten, linear(4, 3, "1")], [2, 3, 3]));
+    assert!(none(
+        sequential![grouped, Flatten, linear(4, 3, "1")],
+        [2, 3, 3]
+    ));
     // Zeros that a filter lies in alone.
     let wide = conv(Conv2d::builder(1, 1, 1).padding(1), "2");
-    assert!(none(sequential![wide, Flatten, linear(25, 3, "3")], [1, 3, 3]));
+    assert!(none(
+        sequential![wide, Flatten, linear(25, 3, "3")],
+        [1, 3, 3]
+    ));
     let overlapping = MaxPool2d::builder(3).stride(1).build().unwrap();
-    let net = sequential![conv(Conv2d::builder(1, 1, 1), "4"), overlapping, Flatten, linear(1, 3, "5")];
+    let net = sequential![
+        conv(Conv2d::builder(1, 1, 1), "4"),
+        overlapping,
+        Flatten,
+        linear(1, 3, "5")
+    ];
     assert!(none(net, [1, 3, 3]));
-    assert!(none(sequential![Flatten, linear(9, 3, "6"), Relu], [1, 3, 3]));
-    assert!(none(sequential![conv(Conv2d::builder(1, 1, 3), "7")], [1, 3, 3]));
+    assert!(none(
+        sequential![Flatten, linear(9, 3, "6"), Relu],
+        [1, 3, 3]
+    ));
+    assert!(none(
+        sequential![conv(Conv2d::builder(1, 1, 3), "7")],
+        [1, 3, 3]
+    ));
     // And what it does.
     assert!(!none(small(), [1, 28, 28]));
 }

@@ -43,11 +43,7 @@ const TILES: [Tile; 7] = [
 
 /// For a card of `multiprocessors`: the one that it is done with soonest, by a rough count. `most_splits` is into how
 /// many parts the depth may be cut.
-pub(super) fn cut(
-    [m, n, depth]: [usize; 3],
-    most_splits: usize,
-    multiprocessors: usize,
-) -> Cut {
+pub(super) fn cut([m, n, depth]: [usize; 3], most_splits: usize, multiprocessors: usize) -> Cut {
     let candidates = TILES.iter().map(|&tile| {
         let [rows, columns, k, tm, tn] = tile.0;
         let tiles = [m.div_ceil(rows), n.div_ceil(columns)];
@@ -68,5 +64,12 @@ pub(super) fn cut(
         (time, cut)
     });
     let fastest = candidates.min_by_key(|&(time, _)| time);
-    fastest.map_or(Cut { tile: TILES[0], tiles: [1, 1], splits: 1 }, |(_, cut)| cut)
+    fastest.map_or(
+        Cut {
+            tile: TILES[0],
+            tiles: [1, 1],
+            splits: 1,
+        },
+        |(_, cut)| cut,
+    )
 }

@@ -60,7 +60,8 @@ impl Source {
         let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
         let compiled = compiled.get_or_insert_default();
         if !compiled.contains_key(&module) {
-            compiled.insert(module.clone(), self.compile::<T>((major, minor))?);
+            let ptx = compile::<T>(self.name, self.text, (major, minor))?;
+            compiled.insert(module.clone(), ptx);
         }
         let function = device.get_or_load_custom_func(name, &module, &compiled[&module])?;
         Ok(Kernel {
@@ -68,22 +69,28 @@ impl Source {
             stream: device.cuda_stream(),
         })
     }
+}
 
-    fn compile<T: Real>(&self, (major, minor): (i32, i32)) -> Result<String> {
-        let options = CompileOptions {
-            options: vec![
-                format!("--gpu-architecture=compute_{major}{minor}"),
-                format!("-Dreal={}", T::NAME),
-                // NVRTC has no header for it.
-                "-DINFINITY=__int_as_float(0x7f800000)".into(),
-            ],
-            name: Some(format!("{}.cu", self.name)),
-            ..CompileOptions::default()
-        };
-        match compile_ptx_with_opts(self.text, options) {
-            Ok(ptx) => Ok(ptx.to_src()),
-            Err(error) => bail!("CUDA: {} does not compile: {error:?}", self.name),
-        }
+/// The machine code of kernels for numbers of type `T`, on cards of a version.
+pub(super) fn compile<T: Real>(
+    name: &str,
+    text: &str,
+    (major, minor): (i32, i32),
+) -> Result<String> {
+    let options = CompileOptions {
+        options: vec![
+            "--std=c++17".into(),
+            format!("--gpu-architecture=compute_{major}{minor}"),
+            format!("-Dreal={}", T::NAME),
+            // NVRTC has no header for it.
+            "-DINFINITY=__int_as_float(0x7f800000)".into(),
+        ],
+        name: Some(format!("{name}.cu")),
+        ..CompileOptions::default()
+    };
+    match compile_ptx_with_opts(text, options) {
+        Ok(ptx) => Ok(ptx.to_src()),
+        Err(error) => bail!("CUDA: {name} does not compile: {error:?}"),
     }
 }
 

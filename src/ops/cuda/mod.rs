@@ -1,5 +1,6 @@
 //! The operations on NVIDIA's cards: CUDA C++ in `kernels/`, compiled for the card when it is first needed.
 
+pub(crate) mod captured;
 pub(super) mod conv2d;
 pub(super) mod cross_entropy;
 mod launch;

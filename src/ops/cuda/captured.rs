@@ -1,0 +1,263 @@
+//! A captured step on a card: its memory, its kernels compiled for it, and the graph of them.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use candle_core::cuda_backend::cudarc::driver::sys::{
+    CUgraphInstantiate_flags, CUstreamCaptureMode,
+};
+use candle_core::cuda_backend::cudarc::driver::{
+    CudaFunction, CudaGraph, CudaSlice, CudaStream, DevicePtr, DeviceRepr, LaunchConfig,
+    PushKernelArg,
+};
+use candle_core::cuda_backend::{CudaDType, CudaDevice};
+use candle_core::{Error, Result, Storage, Tensor, Var, bail};
+
+use super::launch::compile;
+use crate::ops::captured::{KERNELS, Memory, Place, Plan};
+use crate::ops::update::{Buffers, OnCard};
+
+/// A kernel's parameter: at most so many words. The driver takes as many bytes as the kernel states.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Words([u64; 48]);
+
+// SAFETY: integers, no padding.
+#[allow(unsafe_code)]
+unsafe impl DeviceRepr for Words {}
+
+/// What changes from epoch to epoch.
+pub(crate) struct Given<'a> {
+    /// The place of each image among the images, and its class.
+    pub(crate) order: &'a [u32],
+    pub(crate) targets: &'a [i64],
+    /// Of each step: the optimizer's numbers, and what divides the sum of its losses.
+    pub(crate) steps: &'a [OnCard],
+    pub(crate) divisors: &'a [f64],
+    pub(crate) parameters: &'a [(Var, Buffers)],
+}
+
+/// What a step found: the sum of its images' losses, and how many of their classes were found.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Step {
+    pub(crate) losses: f64,
+    pub(crate) right: usize,
+}
+
+/// A training step that the card repeats by itself.
+pub(crate) struct Captured {
+    plan: Plan,
+    own: CudaSlice<u8>,
+    graph: CudaGraph,
+    stream: Arc<CudaStream>,
+    /// For what is read while the next steps run.
+    reading: Arc<CudaStream>,
+    images: u64,
+    /// What the graph's addresses belong to.
+    _kept: (Tensor, Vec<Var>),
+}
+
+impl Captured {
+    /// Compiles and captures it. `images` are bytes, `parameters` those of the plan, of f32 and on the device.
+    pub(crate) fn new(
+        device: &CudaDevice,
+        plan: Plan,
+        images: &Tensor,
+        parameters: &[Var],
+    ) -> Result<Self> {
+        let stream = device.cuda_stream();
+        let mut own = stream.alloc_zeros::<u8>(plan.bytes).map_err(Error::wrap)?;
+        for (offset, table) in &plan.tables {
+            write(&stream, &mut own, *offset, &table.bytes(4))?;
+        }
+        let base = own.device_ptr(&stream).0;
+        let weights = parameters.iter().map(|var| address::<f32>(var, &stream));
+        let weights = weights.collect::<Result<Vec<_>>>()?;
+        let start = address::<u8>(images, &stream)?;
+        let address = |memory| match memory {
+            Memory::Own => Ok(base),
+            Memory::Images => Ok(start),
+            Memory::Parameter(i) => Ok(weights[i]),
+            Memory::Buffer(..) => bail!("a buffer outside the parameters' table"),
+        };
+        let calls = functions(device, &plan)?.into_iter().zip(&plan.launches);
+        stream
+            .begin_capture(CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL)
+            .map_err(Error::wrap)?;
+        let launched: Result<()> = calls.into_iter().try_for_each(|(function, launch)| {
+            let mut words = Words([0; 48]);
+            for (to, word) in words.0.iter_mut().zip(&launch.words) {
+                *to = word.bits(address)?;
+            }
+            let config = LaunchConfig {
+                grid_dim: (launch.blocks as u32, 1, 1),
+                block_dim: (launch.threads as u32, 1, 1),
+                shared_mem_bytes: 0,
+            };
+            // SAFETY: the words are those of the kernel's parameter, and the places in them lie in memory that is kept.
+            #[allow(unsafe_code)]
+            let launched = unsafe { stream.launch_builder(&function).arg(&words).launch(config) };
+            launched.map(drop).map_err(Error::wrap)
+        });
+        // Ended whatever happened, or the stream would be of no more use.
+        let graph = stream.end_capture(CUgraphInstantiate_flags(0));
+        launched?;
+        let Some(graph) = graph.map_err(Error::wrap)? else {
+            bail!("CUDA captured no graph");
+        };
+        graph.upload().map_err(Error::wrap)?;
+        let reading = stream.context().new_stream().map_err(Error::wrap)?;
+        Ok(Self {
+            plan,
+            own,
+            graph,
+            stream,
+            reading,
+            images: start,
+            _kept: (images.clone(), parameters.to_vec()),
+        })
+    }
+
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// An epoch. `report` is told of each step, in their order, while later ones run.
+    pub(crate) fn epoch(
+        &mut self,
+        given: &Given<'_>,
+        mut report: impl FnMut(usize, Step),
+    ) -> Result<()> {
+        self.give(given)?;
+        /// How many steps are read at once: an epoch of MNIST is read in 15 pieces.
+        const PIECE: usize = 64;
+        let steps = given.steps.len();
+        let mut running: Option<(Range<usize>, _)> = None;
+        for from in (0..steps).step_by(PIECE) {
+            let piece = from..steps.min(from + PIECE);
+            for _ in piece.clone() {
+                self.graph.launch().map_err(Error::wrap)?;
+            }
+            let done = self.stream.record_event(None).map_err(Error::wrap)?;
+            if let Some((piece, done)) = running.replace((piece, done)) {
+                self.reading.wait(&done).map_err(Error::wrap)?;
+                self.read(piece, given.order.len(), &mut report)?;
+            }
+        }
+        if let Some((piece, done)) = running {
+            self.reading.wait(&done).map_err(Error::wrap)?;
+            self.read(piece, given.order.len(), &mut report)?;
+        }
+        Ok(())
+    }
+
+    fn give(&mut self, given: &Given<'_>) -> Result<()> {
+        let base = self.own.device_ptr(&self.stream).0;
+        let all = given.parameters.iter();
+        let there = all.map(|(_, buffers)| buffers.each_ref().map(Option::is_some));
+        let there: Vec<_> = there.collect();
+        let mut table = Vec::new();
+        for word in self.plan.parameters(&there) {
+            let bits = word.bits(|memory| match memory {
+                Memory::Own => Ok(base),
+                Memory::Images => Ok(self.images),
+                Memory::Parameter(i) => address::<f32>(&given.parameters[i].0, &self.stream),
+                Memory::Buffer(i, b) => match &given.parameters[i].1[b] {
+                    Some(buffer) => address::<f32>(buffer, &self.stream),
+                    None => Ok(0),
+                },
+            })?;
+            table.extend(bits.to_le_bytes());
+        }
+        let epoch = self.plan.epoch;
+        let order = given.order.iter().flat_map(|row| row.to_le_bytes());
+        let targets = given.targets.iter().flat_map(|target| target.to_le_bytes());
+        let steps = given.steps.iter().flat_map(OnCard::bytes);
+        let divisors = given
+            .divisors
+            .iter()
+            .flat_map(|number| number.to_le_bytes());
+        let mut put =
+            |place: Place, bytes: Vec<u8>| write(&self.stream, &mut self.own, place.offset, &bytes);
+        put(epoch.order, order.collect())?;
+        put(epoch.targets, targets.collect())?;
+        put(epoch.steps, steps.collect())?;
+        put(epoch.divisors, divisors.collect())?;
+        put(epoch.next, 0i64.to_le_bytes().into())?;
+        put(epoch.parameters, table)
+    }
+
+    /// The losses of a piece's steps, which have run.
+    fn read(
+        &self,
+        piece: Range<usize>,
+        total: usize,
+        report: &mut impl FnMut(usize, Step),
+    ) -> Result<()> {
+        let (epoch, batch) = (&self.plan.epoch, self.plan.settings.batch);
+        let (from, to) = (piece.start * batch, total.min(piece.end * batch));
+        let read = |place: Place, size: usize| {
+            let start = place.offset + from * size;
+            let bytes = self.own.slice(start..start + (to - from) * size);
+            self.reading.clone_dtoh(&bytes).map_err(Error::wrap)
+        };
+        let losses = read(epoch.losses, 4)?;
+        let right = read(epoch.right, 1)?;
+        let batches = losses.chunks(4 * batch).zip(right.chunks(batch));
+        for (step, (losses, right)) in piece.zip(batches) {
+            let losses = losses.chunks_exact(4).map(|bytes| {
+                let mut own = [0; 4];
+                own.copy_from_slice(bytes);
+                f64::from(f32::from_le_bytes(own))
+            });
+            let found = Step {
+                losses: losses.sum(),
+                right: right.iter().filter(|&&right| right == 1).count(),
+            };
+            report(step, found);
+        }
+        Ok(())
+    }
+}
+
+fn write(
+    stream: &Arc<CudaStream>,
+    to: &mut CudaSlice<u8>,
+    offset: usize,
+    bytes: &[u8],
+) -> Result<()> {
+    if bytes.is_empty() {
+        return Ok(());
+    }
+    let mut there = to.slice_mut(offset..offset + bytes.len());
+    stream.memcpy_htod(bytes, &mut there).map_err(Error::wrap)
+}
+
+/// The plan's kernels, loaded: while a stream is captured nothing may be.
+fn functions(device: &CudaDevice, plan: &Plan) -> Result<Vec<CudaFunction>> {
+    let text = format!("{KERNELS}\n{}", plan.source());
+    let context = device.cuda_stream().context().clone();
+    let version = context.compute_capability().map_err(Error::wrap)?;
+    let module = compile::<f32>("step", &text, version)?;
+    let module = context.load_module(module.into()).map_err(Error::wrap)?;
+    let function = |i| {
+        let function = module.load_function(&format!("step_{i}"));
+        let function = function.map_err(Error::wrap)?;
+        // Asked for, it is loaded now.
+        function.num_regs().map_err(Error::wrap)?;
+        Ok(function)
+    };
+    (0..plan.launches.len()).map(function).collect()
+}
+
+/// Where a tensor's numbers begin on its card.
+fn address<T: CudaDType>(tensor: &Tensor, stream: &CudaStream) -> Result<u64> {
+    let (storage, layout) = tensor.storage_and_layout();
+    match (&*storage, layout.contiguous_offsets()) {
+        (Storage::Cuda(storage), Some((start, _))) => {
+            let slice = storage.as_cuda_slice::<T>()?;
+            Ok(slice.device_ptr(stream).0 + (start * size_of::<T>()) as u64)
+        }
+        _ => bail!("a captured step's tensor is not on its card, one number after the other"),
+    }
+}

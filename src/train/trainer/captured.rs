@@ -1,0 +1,191 @@
+//! Epochs of a captured step, where a CUDA card takes it: every image and every number of the optimizer is on the card
+//! before the epoch begins, and of its steps the losses alone come back, while later ones run.
+
+use std::collections::HashSet;
+
+use candle_core::cuda_backend::cudarc::driver::sys::CUdevice_attribute;
+use candle_core::{DType, Device, Tensor, Var};
+
+use super::epoch::{Found, Tally};
+use super::{Every, Trainer};
+use crate::data::DataLoader;
+use crate::loss::Reduction;
+use crate::nn::{Network, captured};
+use crate::ops::captured::{Plan, Settings};
+use crate::ops::cuda::captured::{Captured, Given};
+use crate::ops::update::Buffers;
+use crate::train::resident::Resident;
+use crate::train::{History, Progress};
+use crate::{Error, Result};
+
+/// The steps of one loader.
+pub(super) struct OnCard {
+    captured: Captured,
+    classes: usize,
+    /// The net's, in its order.
+    parameters: Vec<Var>,
+}
+
+impl OnCard {
+    /// None where the step is not one that a card takes.
+    pub(super) fn new(
+        trainer: &Trainer,
+        train: &DataLoader,
+        resident: Option<&Resident>,
+    ) -> Result<Option<Self>> {
+        let (Device::Cuda(device), Some(resident)) = (&trainer.device, resident) else {
+            return Ok(None);
+        };
+        let Some((layers, parameters)) = layers(trainer.net.as_ref(), resident.shape()) else {
+            return Ok(None);
+        };
+        let rule = trainer.criterion.rule();
+        let classes = layers.last().map_or(0, |layer| layer.out_channels);
+        let weights_fit = rule
+            .weight
+            .as_ref()
+            .is_none_or(|weight| weight.len() == classes);
+        let alone = trainer.reducer.is_none();
+        let mean = rule.reduction == Reduction::Mean;
+        let Some((rule_name, optimized)) = trainer.optimizer.fuses() else {
+            return Ok(None);
+        };
+        if !(weights_fit && alone && mean && same(&optimized, &parameters)) {
+            return Ok(None);
+        }
+        let context = device.cuda_stream().context().clone();
+        let multiprocessors = context
+            .attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)
+            .map_err(candle_core::Error::wrap)?;
+        let settings = Settings {
+            batch: train.batch_size().min(train.images()),
+            image: resident.shape(),
+            pixels: resident.pixels()?,
+            total: train.images(),
+            class_weights: rule.weight.clone(),
+            ignore_index: rule.ignore_index,
+            label_smoothing: rule.smoothing,
+            optimizer: rule_name,
+            real: 4,
+            multiprocessors: multiprocessors.max(1) as usize,
+        };
+        let Some(plan) = Plan::new(&layers, settings) else {
+            return Ok(None);
+        };
+        let (free, _) = context.mem_get_info().map_err(candle_core::Error::wrap)?;
+        if plan.bytes > free / 2 {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            captured: Captured::new(device, plan, resident.bytes(), &parameters)?,
+            classes,
+            parameters,
+        }))
+    }
+
+    /// The epoch's images and classes, in its order.
+    fn order(&self, train: &DataLoader, ignore_index: i64) -> Result<(Vec<u32>, Vec<i64>)> {
+        let mut batches = train.iter()?;
+        let dataset = batches.dataset();
+        let (mut rows, mut targets) = (Vec::new(), Vec::new());
+        while let Some(indices) = batches.next_indices() {
+            for (position, &index) in indices.iter().enumerate() {
+                let (row, target) = dataset.raw_index(index)?;
+                let is_class = usize::try_from(target).is_ok_and(|target| target < self.classes);
+                if !is_class && target != ignore_index {
+                    return Err(Error::TargetOutOfRange {
+                        target,
+                        position,
+                        classes: self.classes,
+                    });
+                }
+                rows.push(row as u32);
+                targets.push(target);
+            }
+        }
+        Ok((rows, targets))
+    }
+
+    /// The parameters, and what the optimizer remembers of each, in the net's order.
+    fn ordered(&self, mut all: Vec<(Var, Buffers)>) -> Vec<(Var, Buffers)> {
+        let place = |var: &Var| self.parameters.iter().position(|own| own.id() == var.id());
+        all.sort_by_key(|(var, _)| place(var));
+        all
+    }
+}
+
+/// The net's layers and parameters, where the kernels take them.
+fn layers(
+    net: &dyn Network,
+    image: [usize; 3],
+) -> Option<(Vec<crate::ops::captured::Layer>, Vec<Var>)> {
+    let layers = captured(&net.layers()?, image)?;
+    let parameters = net.parameters();
+    let expected: usize = layers.iter().map(|layer| 1 + usize::from(layer.bias)).sum();
+    let fits = |var: &Var| var.dtype() == DType::F32 && var.is_contiguous();
+    (parameters.len() == expected && parameters.iter().all(fits)).then_some((layers, parameters))
+}
+
+/// Whether both are the same variables, each once.
+fn same(some: &[Var], others: &[Var]) -> bool {
+    let ids = |vars: &[Var]| {
+        vars.iter()
+            .map(|var| Tensor::id(var))
+            .collect::<HashSet<_>>()
+    };
+    let (own, of_others) = (ids(some), ids(others));
+    own == of_others && own.len() == some.len() && own.len() == others.len()
+}
+
+impl Trainer {
+    /// An epoch on the card.
+    pub(super) fn epoch_on_card(
+        &mut self,
+        on_card: &mut OnCard,
+        train: &DataLoader,
+        progress: &mut Progress,
+        history: &mut History,
+    ) -> Result<Tally> {
+        let mut tally = Tally::new();
+        let rule = self.criterion.rule().clone();
+        let (order, targets) = on_card.order(train, rule.ignore_index)?;
+        let batch = on_card.captured.plan().settings.batch;
+        let divisor = |targets: &[i64]| {
+            let counted = targets
+                .iter()
+                .filter(|&&target| target != rule.ignore_index);
+            let weight = |&target: &i64| match &rule.weight {
+                Some(weight) => weight[target as usize],
+                None => 1.0,
+            };
+            counted.map(weight).sum::<f64>()
+        };
+        let divisors: Vec<f64> = targets.chunks(batch).map(divisor).collect();
+        let mut steps = Vec::with_capacity(divisors.len());
+        let mut parameters = Vec::new();
+        for _ in 0..divisors.len() {
+            let fused = self.optimizer.fused()?;
+            steps.push(fused.numbers);
+            parameters = fused.parameters;
+            self.go_on(Every::Step)?;
+        }
+        let parameters = on_card.ordered(parameters);
+        let given = Given {
+            order: &order,
+            targets: &targets,
+            steps: &steps,
+            divisors: &divisors,
+            parameters: &parameters,
+        };
+        on_card.captured.epoch(&given, |step, found| {
+            let n = order.len().min((step + 1) * batch) - step * batch;
+            let found = Found {
+                loss: found.losses / divisors[step],
+                right: found.right,
+                n,
+            };
+            self.record(found, &mut tally, progress, history);
+        })?;
+        Ok(tally)
+    }
+}
