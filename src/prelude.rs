@@ -31,7 +31,7 @@ pub use crate::size::{Padding2, Size2};
 pub use crate::state::StateDict;
 pub use crate::train::{
     Checkpoint, Confusion, DeviceChoice, EpochRecord, Evaluation, Every, History, Mistake,
-    Progress, StepRecord, Trainer, best_device, evaluate,
+    Precision, Progress, StepRecord, Trainer, best_device, evaluate,
 };
 pub use crate::transforms::{
     CenterCrop, Compose, Degrees, ErasingValue, Fill, InterpolationMode, Lambda, Normalize, Pad,

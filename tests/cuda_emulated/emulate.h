@@ -11,7 +11,7 @@
 // Blocks come one after the other, so that one copy serves all.
 #define __shared__ static
 #define __align__(bytes) __attribute__((aligned(bytes)))
-#define __launch_bounds__(threads)
+#define __launch_bounds__(threads, blocks)
 
 struct Index {
     unsigned x = 0;

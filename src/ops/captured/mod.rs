@@ -3,6 +3,8 @@
 //!
 //! The plan is made and tested without a card: `tests.rs` runs its kernels on the processor.
 
+pub(crate) use crate::train::Precision;
+
 mod layer;
 mod memory;
 mod plan;
@@ -21,6 +23,7 @@ pub(crate) const KERNELS: &str = concat!(
     include_str!("../cuda/kernels/common.cuh"),
     include_str!("../cuda/kernels/cross_entropy.cu"),
     include_str!("../cuda/kernels/optimizers.cu"),
+    include_str!("../cuda/kernels/step/tensor_core.cuh"),
     include_str!("../cuda/kernels/step/tile.cuh"),
     include_str!("../cuda/kernels/step/layers.cuh"),
     include_str!("../cuda/kernels/step/batch.cuh"),

@@ -1,8 +1,9 @@
 //! The kernels of a training step, one after the other, and the memory that they work on.
 
+use super::Precision;
 use super::layer::Layer;
 use super::memory::{Layout, Memory, Place, Table, Word};
-use super::tiles::{Cut, cut};
+use super::tiles::{Cut, STRIP, THREADS, cut};
 use crate::size::Size2;
 
 /// A call of a kernel: `function`, which takes a `kind`, in so many blocks of so many threads.
@@ -11,8 +12,36 @@ pub(crate) struct Launch {
     pub(crate) kind: &'static str,
     pub(crate) function: String,
     pub(crate) words: Vec<Word>,
+    pub(crate) grid: Grid,
+}
+
+/// Blocks of threads.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Grid {
     pub(crate) blocks: usize,
     pub(crate) threads: usize,
+    /// How many blocks a multiprocessor is to have room for.
+    beside: usize,
+}
+
+impl Grid {
+    /// A thread for each of `n` numbers.
+    fn each(n: usize, threads: usize) -> Self {
+        Self {
+            blocks: n.div_ceil(threads),
+            threads,
+            beside: 1,
+        }
+    }
+
+    /// A block for each tile.
+    fn tiles(cut: &Cut) -> Self {
+        Self {
+            blocks: cut.blocks(),
+            threads: THREADS,
+            beside: cut.tile.beside(),
+        }
+    }
 }
 
 /// What a step depends on besides its layers.
@@ -32,6 +61,7 @@ pub(crate) struct Settings {
     pub(crate) optimizer: &'static str,
     /// The bytes of a real: 4 on a card.
     pub(crate) real: usize,
+    pub(crate) precision: Precision,
     pub(crate) multiprocessors: usize,
 }
 
@@ -191,11 +221,12 @@ impl Plan {
             let Launch {
                 kind,
                 function,
-                threads,
+                grid,
                 ..
             } = launch;
+            let (threads, beside) = (grid.threads, grid.beside);
             format!(
-                "extern \"C\" __global__ void __launch_bounds__({threads}) step_{i}(const {kind} p) \
+                "extern \"C\" __global__ void __launch_bounds__({threads}, {beside}) step_{i}(const {kind} p) \
                  {{ {function}(p); }}\n"
             )
         });
@@ -279,21 +310,17 @@ impl Planner<'_> {
         self.values.push(logits);
     }
 
-    fn launch(
-        &mut self,
-        kind: &'static str,
-        function: String,
-        words: Vec<Word>,
-        cut: (usize, usize),
-    ) {
-        let (blocks, threads) = cut;
+    fn launch(&mut self, kind: &'static str, function: String, words: Vec<Word>, grid: Grid) {
         self.launches.push(Launch {
             kind,
             function,
             words,
-            blocks,
-            threads,
+            grid,
         });
+    }
+
+    fn card(&self) -> (usize, Precision) {
+        (self.settings.multiprocessors, self.settings.precision)
     }
 
     fn gather(&mut self, epoch: &Epoch) {
@@ -320,12 +347,7 @@ impl Planner<'_> {
         words.extend(sizes.map(Word::size));
         words.extend([epoch.next, epoch.now].map(Word::At));
         let threads = batch * channels * rows * columns;
-        self.launch(
-            "Gather",
-            "gather".into(),
-            words,
-            (threads.div_ceil(256), 256),
-        );
+        self.launch("Gather", "gather".into(), words, Grid::each(threads, 256));
     }
 
     /// The words of a product, which says how it is cut.
@@ -374,10 +396,10 @@ impl Planner<'_> {
         let (layer, batch) = (&self.layers[i], self.settings.batch);
         let (from, to) = (self.values[i], self.values[i + 1]);
         let Size2 { h, w } = layer.pixels();
-        let strips = layer.depth().div_ceil(16);
+        let strips = layer.depth().div_ceil(STRIP);
         let most_splits = if layer.linear { strips / 4 } else { 1 };
         let size = [batch * h * w, layer.out_channels, layer.depth()];
-        let cut = cut(size, most_splits, self.settings.multiprocessors);
+        let cut = cut(size, most_splits, self.card());
         let weight = self.weight(i);
         let taps = match layer.linear {
             true => count(layer.depth()),
@@ -410,19 +432,9 @@ impl Planner<'_> {
             layer.pool,
             layer.linear
         );
-        self.launch(
-            "Forward",
-            function,
-            words.clone(),
-            (cut.blocks(), cut.tile.threads()),
-        );
+        self.launch("Forward", function, words.clone(), Grid::tiles(&cut));
         if cut.splits > 1 {
-            self.launch(
-                "Forward",
-                "forward_sum".into(),
-                words,
-                (all.div_ceil(256), 256),
-            );
+            self.launch("Forward", "forward_sum".into(), words, Grid::each(all, 256));
         }
     }
 
@@ -447,7 +459,7 @@ impl Planner<'_> {
         words.push(Word::Int(ignore_index));
         words.push(Word::Number(label_smoothing));
         words.extend([epoch.next, epoch.now].map(Word::At));
-        self.launch("Loss", "loss".into(), words, (batch.div_ceil(64), 64));
+        self.launch("Loss", "loss".into(), words, Grid::each(batch, 64));
     }
 
     fn input_gradient(&mut self, i: usize) {
@@ -457,7 +469,7 @@ impl Planner<'_> {
         let batch = self.settings.batch;
         let depth = layer.out_channels * kernel.h * kernel.w;
         let size = [batch * pixels.h * pixels.w, layer.in_channels, depth];
-        let cut = cut(size, 1, self.settings.multiprocessors);
+        let cut = cut(size, 1, self.card());
         let taps = layer.taps(layer.out_channels, from.channel, from.row);
         // The filters are turned round.
         let area = kernel.h * kernel.w;
@@ -494,12 +506,7 @@ impl Planner<'_> {
         words.extend(column.map(Word::size));
         let (pool, linear, tile) = (before.pool, layer.linear, cut.tile);
         let function = format!("input_gradient<{}, {pool}, {linear}>", tile.name());
-        self.launch(
-            "InputGradient",
-            function,
-            words,
-            (cut.blocks(), tile.threads()),
-        );
+        self.launch("InputGradient", function, words, Grid::tiles(&cut));
     }
 
     fn weight_gradient(&mut self, i: usize) {
@@ -508,9 +515,9 @@ impl Planner<'_> {
         let (pixels, stride) = (layer.pixels(), layer.geometry.stride);
         let all = batch * pixels.h * pixels.w;
         let row = layer.depth() + 1;
-        let most_splits = all.div_ceil(16) / 4;
+        let most_splits = all.div_ceil(STRIP) / 4;
         let size = [layer.out_channels, row, all];
-        let cut = cut(size, most_splits, self.settings.multiprocessors);
+        let cut = cut(size, most_splits, self.card());
         let places = |row: usize| {
             let rows = 0..pixels.h;
             let columns = || 0..pixels.w;
@@ -547,12 +554,7 @@ impl Planner<'_> {
         words.extend([cut.splits, cut.tiles[0], cut.tiles[1]].map(Word::size));
         let (tile, linear) = (cut.tile, layer.linear);
         let function = format!("weight_gradient<{}, {linear}>", tile.name());
-        self.launch(
-            "WeightGradient",
-            function,
-            words,
-            (cut.blocks(), tile.threads()),
-        );
+        self.launch("WeightGradient", function, words, Grid::tiles(&cut));
 
         let weight = Parameter {
             numbers: layer.out_channels * layer.depth(),
@@ -587,7 +589,7 @@ impl Planner<'_> {
         let places = [epoch.parameters, blocks, epoch.steps, epoch.now];
         let words = places.map(Word::At).into();
         let function = format!("update<{}_rule>", self.settings.optimizer);
-        self.launch("Update", function, words, (n, 256));
+        self.launch("Update", function, words, Grid::each(n * 256, 256));
     }
 }
 

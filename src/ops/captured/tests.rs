@@ -71,8 +71,10 @@ fn program(plan: &Plan, folder: &Path) -> Option<std::path::PathBuf> {
     let mut source = include("tests/cuda_emulated/emulate.h");
     source += "#include <cmath>\n";
     source += &include("tests/cuda_emulated/step.h");
+    source += &include("tests/cuda_emulated/tensor_core.h");
     let for_cuda = format!("{KERNELS}\n{}", plan.source());
-    source += &for_cuda;
+    let cores = include_str!("../cuda/kernels/step/tensor_core.cuh");
+    source += &for_cuda.replace(cores, "");
     source += "static void call(word kernel, word blocks, word threads, const std::vector<word> &words)\n{\n";
     for (i, call) in plan.launches.iter().enumerate() {
         source += &format!(
@@ -81,15 +83,6 @@ fn program(plan: &Plan, folder: &Path) -> Option<std::path::PathBuf> {
         );
     }
     source += "}\n";
-    // For CUDA's compiler, which CI runs on it.
-    if let Some(folder) = std::env::var_os("CANDLELIGHT_KERNELS") {
-        let name = std::thread::current()
-            .name()
-            .unwrap_or("step")
-            .replace("::", ".");
-        let path = Path::new(&folder).join(format!("{name}.cu"));
-        std::fs::write(path, for_cuda).unwrap();
-    }
     let path = folder.join("step.cpp");
     std::fs::write(&path, source).unwrap();
     program::compile_to(&path, folder.join("step"))
@@ -178,8 +171,8 @@ fn run(
     }
     word(&mut input, plan.launches.len() as u64);
     for launch in &plan.launches {
-        word(&mut input, launch.blocks as u64);
-        word(&mut input, launch.threads as u64);
+        word(&mut input, launch.grid.blocks as u64);
+        word(&mut input, launch.grid.threads as u64);
         word(&mut input, launch.words.len() as u64);
         launch
             .words
@@ -235,6 +228,17 @@ fn sgd(parameters: Vec<Var>) -> Box<dyn Optimizer> {
 
 /// The epoch layer by layer and as a card takes it.
 fn agree(net: &Sequential, data: &Data, batch: usize, make: Make, criterion: &CrossEntropyLoss) {
+    agree_at(Precision::Highest, net, data, batch, make, criterion);
+}
+
+fn agree_at(
+    precision: Precision,
+    net: &Sequential,
+    data: &Data,
+    batch: usize,
+    make: Make,
+    criterion: &CrossEntropyLoss,
+) {
     let total = data.order.len();
     let copies = || -> Vec<Var> {
         let parameters = net.parameters();
@@ -258,7 +262,8 @@ fn agree(net: &Sequential, data: &Data, batch: usize, make: Make, criterion: &Cr
         label_smoothing: rule.smoothing,
         optimizer: rule_name,
         real: 8,
-        multiprocessors: 4,
+        precision,
+        multiprocessors: 132,
     };
     let plan = Plan::new(&layers, settings).expect("a plan");
     let weight = |target: &i64| match &rule.weight {
@@ -354,10 +359,9 @@ fn the_small_net() {
     agree(&small(), &Data::new([1, 28, 28], 22, 10), 8, sgd, &plain());
 }
 
-#[test]
-fn the_large_net() {
+fn large() -> Sequential {
     manual_seed(6);
-    let net = sequential![
+    sequential![
         conv(Conv2d::builder(1, 32, 3), "0"),
         Relu,
         conv(Conv2d::builder(32, 64, 3), "2"),
@@ -367,7 +371,12 @@ fn the_large_net() {
         linear(9216, 128, "6"),
         Relu,
         linear(128, 10, "8"),
-    ];
+    ]
+}
+
+#[test]
+fn the_large_net() {
+    let net = large();
     agree(&net, &Data::new([1, 28, 28], 6, 10), 4, sgd, &plain());
 }
 
@@ -394,6 +403,14 @@ fn strides_paddings_dilations_odd_sizes() {
         linear(9, 4, "4"),
     ];
     agree(&net, &Data::new([3, 9, 12], 25, 4), 7, sgd, &plain());
+}
+
+#[test]
+fn tensor_cores() {
+    for precision in [Precision::High, Precision::Medium] {
+        let data = Data::new([1, 28, 28], 22, 10);
+        agree_at(precision, &small(), &data, 8, sgd, &plain());
+    }
 }
 
 #[test]
@@ -477,24 +494,49 @@ fn weights_of_classes_smoothing_and_what_does_not_count() {
     );
 }
 
+/// The nets' kernels for an H100, at every precision; written down for CUDA's compiler, which CI runs on them.
+#[test]
+fn what_a_card_takes() {
+    for (name, net) in [("small", small()), ("large", large())] {
+        for precision in [Precision::Highest, Precision::High, Precision::Medium] {
+            let settings = Settings {
+                batch: 64,
+                total: 60_000,
+                precision,
+                ..settings([1, 28, 28])
+            };
+            let layers = captured(net.layers(), [1, 28, 28]).unwrap();
+            let plan = Plan::new(&layers, settings).unwrap();
+            assert!(plan.launches.len() <= 18);
+            if let Some(folder) = std::env::var_os("CANDLELIGHT_KERNELS") {
+                let path = Path::new(&folder).join(format!("{name}-{precision}.cu"));
+                std::fs::write(path, format!("{KERNELS}\n{}", plan.source())).unwrap();
+            }
+        }
+    }
+}
+
+fn settings(image: [usize; 3]) -> Settings {
+    Settings {
+        batch: 4,
+        image,
+        pixels: vec![0.0; 256],
+        total: 8,
+        class_weights: None,
+        ignore_index: -100,
+        label_smoothing: 0.0,
+        optimizer: "sgd",
+        real: 4,
+        precision: Precision::Highest,
+        multiprocessors: 132,
+    }
+}
+
 #[test]
 fn what_a_card_does_not_take() {
     let none = |net: Sequential, image: [usize; 3]| {
-        captured(net.layers(), image).is_none_or(|layers| {
-            let settings = Settings {
-                batch: 4,
-                image,
-                pixels: vec![0.0; 256],
-                total: 8,
-                class_weights: None,
-                ignore_index: -100,
-                label_smoothing: 0.0,
-                optimizer: "sgd",
-                real: 4,
-                multiprocessors: 132,
-            };
-            Plan::new(&layers, settings).is_none()
-        })
+        captured(net.layers(), image)
+            .is_none_or(|layers| Plan::new(&layers, settings(image)).is_none())
     };
     let grouped = conv(Conv2d::builder(2, 4, 3).groups(2), "0");
     assert!(none(

@@ -1,18 +1,53 @@
 //! How a product is cut for a card.
 
-/// Rows, columns and depth of a tile; a thread's rows and columns. As `struct Tile` in the kernels.
+use super::Precision;
+
+/// Rows and columns of a tile. As `struct Tile` in the kernels, whose blocks have 128 threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Tile(pub(super) [usize; 5]);
+pub(super) struct Tile {
+    precision: Precision,
+    rows: usize,
+    columns: usize,
+}
+
+/// How much of the depth lies in shared memory at once.
+pub(super) const STRIP: usize = 16;
+
+/// A block's threads.
+pub(super) const THREADS: usize = 128;
 
 impl Tile {
     pub(super) fn name(self) -> String {
-        let [m, n, k, tm, tn] = self.0;
-        format!("Tile<{m}, {n}, {k}, {tm}, {tn}>")
+        let Self {
+            precision,
+            rows,
+            columns,
+        } = self;
+        let precision = match precision {
+            Precision::Highest => "float32",
+            Precision::High => "tensor_float32",
+            Precision::Medium => "bfloat16",
+        };
+        format!("Tile<{precision}, {rows}, {columns}, {STRIP}>")
     }
 
-    pub(super) fn threads(self) -> usize {
-        let [m, n, _, tm, tn] = self.0;
-        m / tm * (n / tn)
+    /// How many blocks a multiprocessor is to have room for: their registers do not suffice for more.
+    pub(super) fn beside(self) -> usize {
+        match self.rows * self.columns / THREADS {
+            64.. => 3,
+            32.. => 4,
+            _ => 5,
+        }
+    }
+
+    /// How many instructions a thread takes for a strip: by the disassembler, for cards of version 9.0.
+    fn instructions(self) -> usize {
+        let sums = self.rows * self.columns / THREADS;
+        let brought = (self.rows + self.columns) * STRIP / THREADS;
+        match self.precision {
+            Precision::Highest => sums * STRIP * 9 / 8 + 9 * brought + 60,
+            Precision::High | Precision::Medium => 3 * sums + 9 * brought + 90,
+        }
     }
 }
 
@@ -30,46 +65,56 @@ impl Cut {
     }
 }
 
-// The more sums a thread has, the fewer numbers it reads for each.
-const TILES: [Tile; 7] = [
-    Tile([128, 64, 16, 8, 8]),
-    Tile([128, 32, 16, 8, 4]),
-    Tile([64, 64, 16, 8, 4]),
-    Tile([64, 32, 16, 4, 4]),
-    Tile([32, 64, 16, 4, 4]),
-    Tile([64, 16, 16, 4, 2]),
-    Tile([16, 64, 16, 4, 2]),
+const SIZES: [[usize; 2]; 8] = [
+    [128, 64],
+    [128, 32],
+    [64, 64],
+    [64, 32],
+    [32, 64],
+    [64, 16],
+    [32, 32],
+    [16, 64],
 ];
 
 /// For a card of `multiprocessors`: the one that it is done with soonest, by a rough count. `most_splits` is into how
 /// many parts the depth may be cut.
-pub(super) fn cut([m, n, depth]: [usize; 3], most_splits: usize, multiprocessors: usize) -> Cut {
-    let candidates = TILES.iter().map(|&tile| {
-        let [rows, columns, k, tm, tn] = tile.0;
+pub(super) fn cut(
+    [m, n, depth]: [usize; 3],
+    most_splits: usize,
+    (multiprocessors, precision): (usize, Precision),
+) -> Cut {
+    /// What passes before numbers that were asked for are there, in instructions of a thread.
+    const WAIT: usize = 700;
+    let plain = precision == Precision::Highest;
+    // A warp of tensor cores has 32 rows.
+    let sizes = SIZES
+        .into_iter()
+        .filter(|[rows, _]| plain || rows % 32 == 0);
+    let candidates = sizes.map(|[rows, columns]| {
+        let tile = Tile {
+            precision,
+            rows,
+            columns,
+        };
         let tiles = [m.div_ceil(rows), n.div_ceil(columns)];
         let all = tiles[0] * tiles[1];
-        // Two blocks for each multiprocessor hide each other's waiting.
-        let splits = (2 * multiprocessors / all).clamp(1, most_splits.max(1));
-        // A strip of the depth: the products, what is read for them, and what passes before its numbers are there.
-        let strip = tm * tn * k + 3 * (tm + tn) * k + 800;
-        let strips = depth.div_ceil(k).div_ceil(splits);
+        // As many as are at work at once.
+        let splits = (tile.beside() * multiprocessors / all).clamp(1, most_splits.max(1));
+        let strips = depth.div_ceil(STRIP).div_ceil(splits);
+        // Of one multiprocessor, which has four warps at a time: as many as a block has.
         let blocks = (all * splits).div_ceil(multiprocessors);
-        // Four warps at work take as long for a strip as one; blocks beside each other share what is waited for.
-        let time = strips * (strip - 800) * blocks + strips * 800 * blocks.div_ceil(3);
+        let at_work = blocks * strips * tile.instructions();
+        let waiting = blocks.div_ceil(tile.beside()) * strips * (WAIT + tile.instructions());
         let cut = Cut {
             tile,
             tiles,
             splits,
         };
-        (time, cut)
+        (at_work.max(waiting), cut)
     });
     let fastest = candidates.min_by_key(|&(time, _)| time);
-    fastest.map_or(
-        Cut {
-            tile: TILES[0],
-            tiles: [1, 1],
-            splits: 1,
-        },
-        |(_, cut)| cut,
-    )
+    let Some((_, cut)) = fastest else {
+        unreachable!("there are sizes for every precision")
+    };
+    cut
 }

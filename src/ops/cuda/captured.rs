@@ -90,8 +90,8 @@ impl Captured {
                 *to = word.bits(address)?;
             }
             let config = LaunchConfig {
-                grid_dim: (launch.blocks as u32, 1, 1),
-                block_dim: (launch.threads as u32, 1, 1),
+                grid_dim: (launch.grid.blocks as u32, 1, 1),
+                block_dim: (launch.grid.threads as u32, 1, 1),
                 shared_mem_bytes: 0,
             };
             // SAFETY: the words are those of the kernel's parameter, and the places in them lie in memory that is kept.

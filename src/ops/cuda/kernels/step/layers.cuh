@@ -30,20 +30,20 @@ template <bool POOL, bool ALONG_K> struct Patches {
             x = 2 * x + m % 2;
             y = 2 * y + m / 2 % 2;
         }
-        return n < (int)p.images ? n * (int)p.image + y * (int)p.row + x * (int)p.column : -1;
+        return n < (int)p.images ? n * (int)p.image + y * (int)p.row + x * (int)p.column : 0;
     }
 
     __device__ int column(int k) const { return p.taps[k]; }
-    __device__ real at(int row, int column) const { return row < 0 ? (real)0 : p.in[row + column]; }
+    __device__ real at(int row, int column) const { return p.in[row + column]; }
 };
 
 template <bool ALONG_K> struct Weights {
     static constexpr bool along_k = ALONG_K;
     const Product &p;
 
-    __device__ int row(int n) const { return n < (int)p.outputs ? n * (int)p.weight_stride : -1; }
+    __device__ int row(int n) const { return n < (int)p.outputs ? n * (int)p.weight_stride : 0; }
     __device__ int column(int k) const { return p.weight_taps[k]; }
-    __device__ real at(int row, int column) const { return row < 0 ? (real)0 : p.weight[row + column]; }
+    __device__ real at(int row, int column) const { return p.weight[row + column]; }
 };
 
 // This block's tile of the product.
@@ -279,38 +279,42 @@ struct WeightGradient {
     long long splits, tiles_m, tiles_n;
 };
 
-template <bool ALONG_K> struct Gradients {
-    static constexpr bool along_k = ALONG_K;
+// Of a fully connected layer images have one pixel, and neighbouring threads take neighbouring channels.
+template <bool LINEAR> struct Gradients {
+    static constexpr bool along_k = !LINEAR;
     const WeightGradient &p;
 
-    __device__ int row(int o) const { return o < (int)p.outputs ? o * (int)p.grad_channel : -1; }
+    __device__ int row(int o) const { return o < (int)p.outputs ? o * (int)p.grad_channel : 0; }
 
     __device__ int column(int k) const
     {
+        if (LINEAR) {
+            return k * (int)p.grad_image;
+        }
         const int n = k / (int)p.pixels;
         return n * (int)p.grad_image + p.grad_pixels[k - n * (int)p.pixels];
     }
 
-    __device__ real at(int row, int column) const { return row < 0 ? (real)0 : p.grad[row + column]; }
+    __device__ real at(int row, int column) const { return p.grad[row + column]; }
 };
 
-template <bool ALONG_K> struct Inputs {
-    static constexpr bool along_k = ALONG_K;
-    static constexpr int ones = -2;
+template <bool LINEAR> struct Inputs {
+    static constexpr bool along_k = !LINEAR;
+    static constexpr int ones = -1;
     const WeightGradient &p;
 
-    __device__ int row(int tap) const { return tap < (int)p.depth ? p.taps[tap] : tap == (int)p.depth ? ones : -1; }
+    __device__ int row(int tap) const { return tap < (int)p.depth ? p.taps[tap] : ones; }
 
     __device__ int column(int k) const
     {
+        if (LINEAR) {
+            return k * (int)p.in_image;
+        }
         const int n = k / (int)p.pixels;
         return n * (int)p.in_image + p.in_pixels[k - n * (int)p.pixels];
     }
 
-    __device__ real at(int row, int column) const
-    {
-        return row >= 0 ? p.in[row + column] : row == ones ? (real)1 : (real)0;
-    }
+    __device__ real at(int row, int column) const { return row == ones ? (real)1 : p.in[row + column]; }
 };
 
 struct WeightGradientOut {
@@ -342,8 +346,8 @@ template <class T, bool LINEAR> static __device__ void weight_gradient(const Wei
     const int all = p.images * p.pixels, strips = (all + T::k - 1) / T::k;
     const int from = (int)((long long)strips * split / p.splits) * T::k;
     const int to = (int)((long long)strips * (split + 1) / p.splits) * T::k;
-    const Gradients<!LINEAR> a = {p};
-    const Inputs<!LINEAR> b = {p};
+    const Gradients<LINEAR> a = {p};
+    const Inputs<LINEAR> b = {p};
     const WeightGradientOut out = {p, split};
     product<T>(a, b, out, m * T::m, n * T::n, from, to < all ? to : all);
 }
