@@ -5,7 +5,7 @@ use candle_core::Device;
 
 use super::awake::awake;
 use super::resident::Resident;
-use super::{Checkpoint, EpochRecord, History, Progress, device};
+use super::{Checkpoint, EpochRecord, History, Precision, Progress, device};
 use crate::data::DataLoader;
 use crate::distributed::Reducer;
 use crate::loss::CrossEntropyLoss;
@@ -32,6 +32,18 @@ type Callback = Box<dyn FnMut(&Progress) + Send>;
 ///
 /// It prints nothing; what it does comes through
 /// [`on_progress`](TrainerBuilder::on_progress) and the [`History`].
+///
+/// # On a CUDA card
+///
+/// A step is captured as a CUDA graph, which the card repeats for every batch by itself, where
+///
+/// - the net [lists its layers](Network::layers), and they are convolutions of one group with padding by zeros, ReLUs,
+///   poolings of 2×2, and at the end fully connected layers, all of f32;
+/// - the optimizer is one of this crate's and has just the net's parameters, and the loss's reduction is the mean;
+/// - the card keeps the images ([`Dataset::raw`](crate::data::Dataset::raw)), and there are no other processes.
+///
+/// Everything else is trained layer by layer, with the same results but for rounding. A captured epoch's batches, learning
+/// rates and targets are set before it begins, and `on_progress` is told of steps that have run up to 128 steps later.
 ///
 /// # Differences from PyTorch
 ///
@@ -67,6 +79,8 @@ pub struct Trainer {
     optimizer: Box<dyn Optimizer + Send>,
     device: Device,
     epochs: usize,
+    #[cfg_attr(not(feature = "cuda"), expect(dead_code))]
+    precision: Precision,
     schedule: Option<Scheduled>,
     checkpoint: Option<PathBuf>,
     /// Where it is one of several processes.

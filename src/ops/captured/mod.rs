@@ -3,11 +3,12 @@
 //!
 //! The plan is made and tested without a card: `tests.rs` runs its kernels on the processor.
 
-pub(crate) use crate::train::Precision;
-
+mod ends;
 mod layer;
 mod memory;
 mod plan;
+mod planner;
+mod products;
 #[cfg(test)]
 mod tests;
 mod tiles;
@@ -18,6 +19,10 @@ pub(crate) use memory::Memory;
 pub(crate) use memory::Place;
 #[cfg(test)]
 pub(crate) use memory::Word;
+pub(crate) use plan::{Plan, Settings};
+
+pub(crate) use crate::train::Precision;
+
 /// What the plans' kernels are made of.
 pub(crate) const KERNELS: &str = concat!(
     include_str!("../cuda/kernels/common.cuh"),
@@ -28,5 +33,3 @@ pub(crate) const KERNELS: &str = concat!(
     include_str!("../cuda/kernels/step/layers.cuh"),
     include_str!("../cuda/kernels/step/batch.cuh"),
 );
-
-pub(crate) use plan::{Plan, Settings};

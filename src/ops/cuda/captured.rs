@@ -194,7 +194,7 @@ impl Captured {
         total: usize,
         report: &mut impl FnMut(usize, Step),
     ) -> Result<()> {
-        let (epoch, batch) = (&self.plan.epoch, self.plan.settings.batch);
+        let (epoch, batch) = (&self.plan.epoch, self.plan.batch);
         let (from, to) = (piece.start * batch, total.min(piece.end * batch));
         let read = |place: Place, size: usize| {
             let start = place.offset + from * size;

@@ -9,7 +9,7 @@ use crate::loss::CrossEntropyLoss;
 use crate::nn::Network;
 use crate::optim::Optimizer;
 use crate::optim::schedule::Schedule;
-use crate::train::{Progress, device};
+use crate::train::{Precision, Progress, device};
 use crate::{Error, Result};
 
 /// Options of [`Trainer`].
@@ -21,6 +21,7 @@ use crate::{Error, Result};
 /// | `optimizer` | required | changes the net's parameters | made of `net.parameters()` |
 /// | `device` | the net's | where batches go | the device that the net is on |
 /// | `epochs` | 1 | passes over the training set | at least 1 |
+/// | `float32_matmul_precision` | `Highest` | as what a CUDA card multiplies | `Highest`; others where it [captures the step](Trainer#on-a-cuda-card) |
 /// | `schedule` | none | what sets the learning rate, and whether each step or each epoch | |
 /// | `checkpoint` | none | a file to be written after each epoch, to go on from | |
 /// | `on_progress` | nothing | is told where the run stands, after each step | any number |
@@ -48,6 +49,7 @@ pub struct TrainerBuilder {
     optimizer: Box<dyn Optimizer + Send>,
     device: Option<Device>,
     epochs: usize,
+    precision: Precision,
     schedule: Option<Scheduled>,
     checkpoint: Option<PathBuf>,
     group: Option<ProcessGroup>,
@@ -66,6 +68,7 @@ impl TrainerBuilder {
             optimizer,
             device: None,
             epochs: 1,
+            precision: Precision::default(),
             schedule: None,
             checkpoint: None,
             group: None,
@@ -96,6 +99,32 @@ impl TrainerBuilder {
     /// Passes over the training set.
     pub fn epochs(mut self, epochs: usize) -> Self {
         self.epochs = epochs;
+        self
+    }
+
+    /// As what numbers are multiplied in convolutions and fully connected layers: `High` and `Medium` are for tensor
+    /// cores, which have less precision and are faster. For training alone; an evaluation computes in f32.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use candlelight::prelude::*;
+    ///
+    /// # fn main() -> Result<()> {
+    /// let net = Net::new(var_builder(DType::F32, &Device::Cpu))?;
+    /// let criterion = CrossEntropyLoss::builder().build()?;
+    /// let sgd = Sgd::builder(net.parameters(), 0.01).build()?;
+    /// let trainer = Trainer::builder(net, criterion, sgd).float32_matmul_precision(Precision::High);
+    /// assert_eq!(
+    ///     trainer.build().unwrap_err().to_string(),
+    ///     "Trainer: float32_matmul_precision=high needs a CUDA card, and the net is on cpu; \
+    ///      give a card to var_builder or leave the precision at highest"
+    /// );
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn float32_matmul_precision(mut self, precision: Precision) -> Self {
+        self.precision = precision;
         self
     }
 
@@ -181,11 +210,23 @@ impl TrainerBuilder {
                 format!("but the net's {name} is on {there}; give the same device to var_builder");
             return refuse("device", &device::name(&device), problem);
         }
+        if self.precision != Precision::Highest && !device.is_cuda() {
+            let problem = format!(
+                "needs a CUDA card, and the net is on {}; give a card to var_builder or leave the precision at highest",
+                device::name(&device)
+            );
+            return refuse(
+                "float32_matmul_precision",
+                &self.precision.to_string(),
+                problem,
+            );
+        }
         let Self {
             net,
             criterion,
             mut optimizer,
             epochs,
+            precision,
             schedule,
             checkpoint,
             group,
@@ -213,6 +254,7 @@ impl TrainerBuilder {
             optimizer,
             device,
             epochs,
+            precision,
             schedule,
             checkpoint,
             reducer,

@@ -3,19 +3,21 @@
 
 use std::collections::HashSet;
 
+use candle_core::cuda_backend::cudarc::driver::CudaContext;
 use candle_core::cuda_backend::cudarc::driver::sys::CUdevice_attribute;
 use candle_core::{DType, Device, Tensor, Var};
 
 use super::epoch::{Found, Tally};
 use super::{Every, Trainer};
 use crate::data::DataLoader;
+use crate::error::invalid;
 use crate::loss::Reduction;
 use crate::nn::{Network, captured};
 use crate::ops::captured::{Plan, Settings};
 use crate::ops::cuda::captured::{Captured, Given};
 use crate::ops::update::Buffers;
 use crate::train::resident::Resident;
-use crate::train::{History, Progress};
+use crate::train::{History, Precision, Progress};
 use crate::{Error, Result};
 
 /// The steps of one loader.
@@ -27,36 +29,60 @@ pub(super) struct OnCard {
 }
 
 impl OnCard {
-    /// None where the step is not one that a card takes.
+    /// None where a card does not take the step; an error where the precision needs one that does.
     pub(super) fn new(
         trainer: &Trainer,
         train: &DataLoader,
         resident: Option<&Resident>,
     ) -> Result<Option<Self>> {
-        let (Device::Cuda(device), Some(resident)) = (&trainer.device, resident) else {
-            return Ok(None);
+        match (Self::capture(trainer, train, resident)?, trainer.precision) {
+            (Ok(captured), _) => Ok(Some(captured)),
+            (Err(_), Precision::Highest) => Ok(None),
+            (Err(reason), precision) => {
+                let problem = format!(
+                    "needs a step that the card captures, and {reason}; see Trainer, or leave the precision at highest"
+                );
+                invalid("Trainer", "float32_matmul_precision", precision, problem)
+            }
+        }
+    }
+
+    /// Or why not.
+    fn capture(
+        trainer: &Trainer,
+        train: &DataLoader,
+        resident: Option<&Resident>,
+    ) -> Result<std::result::Result<Self, &'static str>> {
+        let Device::Cuda(device) = &trainer.device else {
+            return Ok(Err("the net is not on a CUDA card"));
+        };
+        if trainer.reducer.is_some() {
+            return Ok(Err("there is a process group"));
+        }
+        let Some(resident) = resident else {
+            return Ok(Err("the card does not keep the data set's images"));
         };
         let Some((layers, parameters)) = layers(trainer.net.as_ref(), resident.shape()) else {
-            return Ok(None);
+            return Ok(Err("the net is not of layers that it takes"));
         };
         let rule = trainer.criterion.rule();
         let classes = layers.last().map_or(0, |layer| layer.out_channels);
-        let weights_fit = rule
-            .weight
-            .as_ref()
-            .is_none_or(|weight| weight.len() == classes);
-        let alone = trainer.reducer.is_none();
-        let mean = rule.reduction == Reduction::Mean;
+        let weights = rule.weight.as_ref();
+        let fits = weights.is_none_or(|weight| weight.len() == classes);
+        if !fits || rule.reduction != Reduction::Mean {
+            return Ok(Err("the criterion gives no mean"));
+        }
         let Some((rule_name, optimized)) = trainer.optimizer.fuses() else {
-            return Ok(None);
+            return Ok(Err("the optimizer has no kernel"));
         };
-        if !(weights_fit && alone && mean && same(&optimized, &parameters)) {
-            return Ok(None);
+        if !same(&optimized, &parameters) {
+            return Ok(Err("the optimizer's parameters are not just the net's"));
         }
         let context = device.cuda_stream().context().clone();
-        let multiprocessors = context
-            .attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)
-            .map_err(candle_core::Error::wrap)?;
+        let card = card(&context)?;
+        if trainer.precision != Precision::Highest && card.version < 8 {
+            return Ok(Err("the card has no tensor cores of version 8.0"));
+        }
         let settings = Settings {
             batch: train.batch_size().min(train.images()),
             image: resident.shape(),
@@ -67,16 +93,16 @@ impl OnCard {
             label_smoothing: rule.smoothing,
             optimizer: rule_name,
             real: 4,
-            multiprocessors: multiprocessors.max(1) as usize,
+            precision: trainer.precision,
+            multiprocessors: card.multiprocessors,
         };
         let Some(plan) = Plan::new(&layers, settings) else {
-            return Ok(None);
+            return Ok(Err("the net is not of layers that it takes"));
         };
-        let (free, _) = context.mem_get_info().map_err(candle_core::Error::wrap)?;
-        if plan.bytes > free / 2 {
-            return Ok(None);
+        if plan.bytes > card.free / 2 {
+            return Ok(Err("its memory does not suffice"));
         }
-        Ok(Some(Self {
+        Ok(Ok(Self {
             captured: Captured::new(device, plan, resident.bytes(), &parameters)?,
             classes,
             parameters,
@@ -114,6 +140,29 @@ impl OnCard {
     }
 }
 
+struct Card {
+    /// The first number of what it can do: 9 of 9.0.
+    version: i32,
+    multiprocessors: usize,
+    /// Bytes of its memory.
+    free: usize,
+}
+
+fn card(context: &CudaContext) -> Result<Card> {
+    let (version, _) = context
+        .compute_capability()
+        .map_err(candle_core::Error::wrap)?;
+    let count = context
+        .attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)
+        .map_err(candle_core::Error::wrap)?;
+    let (free, _) = context.mem_get_info().map_err(candle_core::Error::wrap)?;
+    Ok(Card {
+        version,
+        multiprocessors: count.max(1) as usize,
+        free,
+    })
+}
+
 /// The net's layers and parameters, where the kernels take them.
 fn layers(
     net: &dyn Network,
@@ -149,7 +198,7 @@ impl Trainer {
         let mut tally = Tally::new();
         let rule = self.criterion.rule().clone();
         let (order, targets) = on_card.order(train, rule.ignore_index)?;
-        let batch = on_card.captured.plan().settings.batch;
+        let batch = on_card.captured.plan().batch;
         let divisor = |targets: &[i64]| {
             let counted = targets
                 .iter()

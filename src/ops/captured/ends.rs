@@ -1,0 +1,78 @@
+//! Where a step begins and where it ends: the images, the loss, the parameters' change.
+
+use super::memory::{Memory, Place, Table, Word};
+use super::plan::{Epoch, Grid, Settings};
+use super::planner::Planner;
+
+/// The numbers of one parameter that a block of threads changes.
+const BLOCK: usize = 512;
+
+impl Planner<'_> {
+    pub(super) fn gather(&mut self, epoch: &Epoch) {
+        let [channels, rows, columns] = self.settings.image;
+        let table = self
+            .memory
+            .table(Table::Reals(self.settings.pixels.clone()));
+        let to = self.values[0];
+        let (batch, total) = (self.settings.batch, self.settings.total);
+        let mut words = vec![
+            Word::At(Place::start(Memory::Images)),
+            Word::At(table),
+            Word::At(epoch.order),
+            Word::At(to.first),
+        ];
+        // Of a fully connected first layer the images lie without a gap.
+        let (channel, row) = match self.layers[0].linear {
+            true => (rows * columns, columns),
+            false => (to.channel, to.row),
+        };
+        let sizes = [
+            to.image, channel, row, batch, total, channels, rows, columns,
+        ];
+        words.extend(sizes.map(Word::size));
+        words.extend([epoch.next, epoch.now].map(Word::At));
+        let threads = batch * channels * rows * columns;
+        self.launch("Gather", "gather".into(), words, Grid::each(threads, 256));
+    }
+
+    pub(super) fn loss(&mut self, epoch: &Epoch) {
+        let Settings {
+            batch,
+            total,
+            ignore_index,
+            label_smoothing,
+            ..
+        } = *self.settings;
+        let weights = self.settings.class_weights.clone();
+        let weights = weights.map(|weights| self.memory.table(Table::Doubles(weights)));
+        let classes = self.layers[self.layers.len() - 1].out_channels;
+        let logits = self.values[self.layers.len()].start;
+        let grad = self.grads[self.layers.len() - 1].start;
+        let places = [logits, grad, epoch.targets, epoch.divisors];
+        let mut words: Vec<_> = places.map(Word::At).into();
+        words.push(Word::or_nowhere(weights));
+        words.extend([epoch.losses, epoch.right].map(Word::At));
+        words.extend([batch, total, classes].map(Word::size));
+        words.push(Word::Int(ignore_index));
+        words.push(Word::Number(label_smoothing));
+        words.extend([epoch.next, epoch.now].map(Word::At));
+        self.launch("Loss", "loss".into(), words, Grid::each(batch, 64));
+    }
+
+    pub(super) fn update(&mut self, epoch: &Epoch) {
+        self.parameters.reverse();
+        let mut blocks = Vec::new();
+        for (i, parameter) in self.parameters.iter().enumerate() {
+            for first in (0..parameter.numbers).step_by(BLOCK) {
+                let end = parameter.numbers.min(first + BLOCK);
+                blocks.extend([i, first, end].map(|number| number as i32));
+            }
+        }
+        let n = blocks.len() / 3;
+        let blocks = self.memory.table(Table::Ints(blocks));
+        let places = [epoch.parameters, blocks, epoch.steps, epoch.now];
+        let words = places.map(Word::At).into();
+        let function = format!("update<{}_rule>", self.settings.optimizer);
+        self.launch("Update", function, words, Grid::each(n * 256, 256));
+    }
+}
