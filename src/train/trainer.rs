@@ -189,8 +189,7 @@ impl Trainer {
             return Err(Error::EmptyDataset { what: "Trainer" });
         }
         self.expect_share(train)?;
-        let mut on_device = OnDevice::new(self, train)?;
-        let on_test = self.resident(test)?;
+        let mut on_device = OnDevice::new(self, train, test)?;
         // Taken only when the loaders fit: after an error it can be tried again with others.
         if let Some(checkpoint) = &self.resumed {
             checkpoint.restore_loaders(train, test)?;
@@ -208,7 +207,7 @@ impl Trainer {
             };
             let mut record = self.epoch(train, &mut on_device, &mut progress, &mut history)?;
             if let Some(test) = test {
-                let (loss, accuracy) = self.evaluate(test, on_test.as_ref())?;
+                let (loss, accuracy) = self.evaluate(test, &mut on_device)?;
                 (record.test_loss, record.test_accuracy) = (Some(loss), Some(accuracy));
             }
             self.go_on(Every::Epoch)?;

@@ -10,8 +10,10 @@
 
 #include "../../src/ops/cuda/kernels/common.cuh"
 #include "../../src/ops/cuda/kernels/conv2d.cu"
+#include "../../src/ops/cuda/kernels/cross_entropy.cuh"
 #include "../../src/ops/cuda/kernels/cross_entropy.cu"
 #include "../../src/ops/cuda/kernels/max_pool2d.cu"
+#include "../../src/ops/cuda/kernels/optimizers.cuh"
 #include "../../src/ops/cuda/kernels/optimizers.cu"
 
 template <class T = real> static std::vector<T> read(long n)

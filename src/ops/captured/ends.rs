@@ -47,9 +47,9 @@ impl Planner<'_> {
         let weights = weights.map(|weights| self.memory.table(Table::Doubles(weights)));
         let classes = self.layers[self.layers.len() - 1].out_channels;
         let logits = self.values[self.layers.len()].start;
-        let grad = self.grads[self.layers.len() - 1].start;
-        let places = [logits, grad, epoch.targets, epoch.divisors];
-        let mut words: Vec<_> = places.map(Word::At).into();
+        let grad = self.grads.last().map(|grad| grad.start);
+        let mut words = vec![Word::At(logits), Word::or_nowhere(grad)];
+        words.extend([epoch.targets, epoch.divisors].map(Word::At));
         words.push(Word::or_nowhere(weights));
         words.extend([epoch.losses, epoch.right].map(Word::At));
         words.extend([batch, total, classes].map(Word::size));
@@ -59,7 +59,7 @@ impl Planner<'_> {
         self.launch("Loss", "loss".into(), words, Grid::each(batch, 64));
     }
 
-    pub(super) fn update(&mut self, epoch: &Epoch) {
+    pub(super) fn update(&mut self, epoch: &Epoch, optimizer: &str) {
         self.parameters.reverse();
         let mut blocks = Vec::new();
         for (i, parameter) in self.parameters.iter().enumerate() {
@@ -72,7 +72,7 @@ impl Planner<'_> {
         let blocks = self.memory.table(Table::Ints(blocks));
         let places = [epoch.parameters, blocks, epoch.steps, epoch.now];
         let words = places.map(Word::At).into();
-        let function = format!("update<{}_rule>", self.settings.optimizer);
+        let function = format!("update<{optimizer}_rule>");
         self.launch("Update", function, words, Grid::each(n * 256, 256));
     }
 }

@@ -26,8 +26,8 @@ pub(crate) use crate::train::Precision;
 /// What the plans' kernels are made of.
 pub(crate) const KERNELS: &str = concat!(
     include_str!("../cuda/kernels/common.cuh"),
-    include_str!("../cuda/kernels/cross_entropy.cu"),
-    include_str!("../cuda/kernels/optimizers.cu"),
+    include_str!("../cuda/kernels/cross_entropy.cuh"),
+    include_str!("../cuda/kernels/optimizers.cuh"),
     include_str!("../cuda/kernels/step/tensor_core.cuh"),
     include_str!("../cuda/kernels/step/tile.cuh"),
     include_str!("../cuda/kernels/step/layers.cuh"),

@@ -57,8 +57,8 @@ pub(crate) struct Settings {
     pub(crate) class_weights: Option<Vec<f64>>,
     pub(crate) ignore_index: i64,
     pub(crate) label_smoothing: f64,
-    /// The optimizer's kernel.
-    pub(crate) optimizer: &'static str,
+    /// The optimizer's kernel; none where the net is only evaluated.
+    pub(crate) optimizer: Option<&'static str>,
     /// The bytes of a real: 4 on a card.
     pub(crate) real: usize,
     pub(crate) precision: Precision,
@@ -130,13 +130,15 @@ impl Plan {
         planner.gather(&epoch);
         (0..layers.len()).for_each(|i| planner.forward(i));
         planner.loss(&epoch);
-        for i in (0..layers.len()).rev() {
-            if i > 0 {
-                planner.input_gradient(i);
+        if let Some(optimizer) = settings.optimizer {
+            for i in (0..layers.len()).rev() {
+                if i > 0 {
+                    planner.input_gradient(i);
+                }
+                planner.weight_gradient(i);
             }
-            planner.weight_gradient(i);
+            planner.update(&epoch, optimizer);
         }
-        planner.update(&epoch);
         let Planner {
             launches,
             memory,
@@ -176,21 +178,27 @@ impl Plan {
         words
     }
 
-    /// Kernel `step_<number>` of each launch, in C++.
-    pub(crate) fn source(&self) -> String {
-        let kernels = self.launches.iter().enumerate().map(|(i, launch)| {
+    /// The kernels in C++, each once, and which of them each launch calls: `step_<number>`.
+    pub(crate) fn source(&self) -> (String, Vec<usize>) {
+        let (mut source, mut kernels, mut calls) = (String::new(), Vec::new(), Vec::new());
+        for launch in &self.launches {
             let Launch {
                 kind,
                 function,
                 grid,
                 ..
             } = launch;
-            let (threads, beside) = (grid.threads, grid.beside);
-            format!(
-                "extern \"C\" __global__ void __launch_bounds__({threads}, {beside}) step_{i}(const {kind} p) \
-                 {{ {function}(p); }}\n"
-            )
-        });
-        kernels.collect()
+            let known = kernels.iter().position(|known| known == &function);
+            calls.push(known.unwrap_or(kernels.len()));
+            if known.is_none() {
+                let (number, threads, beside) = (kernels.len(), grid.threads, grid.beside);
+                source += &format!(
+                    "extern \"C\" __global__ void __launch_bounds__({threads}, {beside}) \
+                     step_{number}(const {kind} p) {{ {function}(p); }}\n"
+                );
+                kernels.push(function);
+            }
+        }
+        (source, calls)
     }
 }

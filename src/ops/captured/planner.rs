@@ -102,8 +102,13 @@ impl Planner<'_> {
             });
             (channels, size) = (layer.out_channels, layer.output());
             let outputs = self.settings.batch * layer.outputs();
-            let which = (layer.relu || layer.pool).then(|| self.memory.room(outputs));
+            let trains = self.settings.optimizer.is_some();
+            let lets = trains && (layer.relu || layer.pool);
+            let which = lets.then(|| self.memory.room(outputs));
             self.which.push(which);
+            if !trains {
+                continue;
+            }
             let grads = match layer.linear {
                 true => self.images(channels, size, nothing, nothing),
                 // So that the filters, turned round, pass over it as over an input: input and reach.

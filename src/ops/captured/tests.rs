@@ -116,10 +116,14 @@ fn agree_at(
         class_weights: rule.weight.clone(),
         ignore_index: rule.ignore_index,
         label_smoothing: rule.smoothing,
-        optimizer: rule_name,
+        optimizer: Some(rule_name),
         real: 8,
         precision,
         multiprocessors: 132,
+    };
+    let evaluation = Settings {
+        optimizer: None,
+        ..settings.clone()
     };
     let plan = Plan::new(&layers, settings).expect("a plan");
     let batch = plan.batch;
@@ -137,6 +141,12 @@ fn agree_at(
     else {
         return;
     };
+
+    // Only evaluated: the losses of the first weights.
+    let evaluation = Plan::new(&layers, evaluation).expect("a plan");
+    let (only_losses, ..) = run(&evaluation, data, parameters, &[], &divisors).expect("a run");
+    assert_eq!(only_losses[..batch], losses[..batch]);
+    assert!(total <= batch || only_losses[batch..] != losses[batch..]);
 
     let mut optimizer = make(net.parameters());
     let mut found = 0;
@@ -367,7 +377,7 @@ fn what_a_card_takes() {
             assert!(plan.launches.len() <= 18);
             if let Some(folder) = std::env::var_os("CANDLELIGHT_KERNELS") {
                 let path = Path::new(&folder).join(format!("{name}-{precision}.cu"));
-                std::fs::write(path, format!("{KERNELS}\n{}", plan.source())).unwrap();
+                std::fs::write(path, format!("{KERNELS}\n{}", plan.source().0)).unwrap();
             }
         }
     }
@@ -382,7 +392,7 @@ fn settings(image: [usize; 3]) -> Settings {
         class_weights: None,
         ignore_index: -100,
         label_smoothing: 0.0,
-        optimizer: "sgd",
+        optimizer: Some("sgd"),
         real: 4,
         precision: Precision::Highest,
         multiprocessors: 132,

@@ -1,7 +1,8 @@
 //! A captured step on a card: its memory, its kernels compiled for it, and the graph of them.
 
+use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::cuda_backend::cudarc::driver::sys::{
     CUgraphInstantiate_flags, CUstreamCaptureMode,
@@ -31,9 +32,10 @@ pub(crate) struct Given<'a> {
     /// The place of each image among the images, and its class.
     pub(crate) order: &'a [u32],
     pub(crate) targets: &'a [i64],
-    /// Of each step: the optimizer's numbers, and what divides the sum of its losses.
-    pub(crate) steps: &'a [OnCard],
+    /// What divides the sum of each step's losses.
     pub(crate) divisors: &'a [f64],
+    /// Where the net is trained: the optimizer's numbers of each step, and what it remembers of each parameter.
+    pub(crate) steps: &'a [OnCard],
     pub(crate) parameters: &'a [(Var, Buffers)],
 }
 
@@ -131,7 +133,7 @@ impl Captured {
         self.give(given)?;
         /// How many steps are read at once: an epoch of MNIST is read in 15 pieces.
         const PIECE: usize = 64;
-        let steps = given.steps.len();
+        let steps = given.divisors.len();
         let mut running: Option<(Range<usize>, _)> = None;
         for from in (0..steps).step_by(PIECE) {
             let piece = from..steps.min(from + PIECE);
@@ -233,21 +235,34 @@ fn write(
     stream.memcpy_htod(bytes, &mut there).map_err(Error::wrap)
 }
 
-/// The plan's kernels, loaded: while a stream is captured nothing may be.
+/// The kernel of each launch, loaded: while a stream is captured nothing may be.
 fn functions(device: &CudaDevice, plan: &Plan) -> Result<Vec<CudaFunction>> {
-    let text = format!("{KERNELS}\n{}", plan.source());
+    static COMPILED: Mutex<Option<HashMap<String, String>>> = Mutex::new(None);
+    let (kernels, calls) = plan.source();
     let context = device.cuda_stream().context().clone();
     let version = context.compute_capability().map_err(Error::wrap)?;
-    let module = compile::<f32>("step", &text, version)?;
-    let module = context.load_module(module.into()).map_err(Error::wrap)?;
-    let function = |i| {
-        let function = module.load_function(&format!("step_{i}"));
+    let key = format!("{version:?}{kernels}");
+    let ptx = {
+        let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+        let compiled = compiled.get_or_insert_default();
+        match compiled.get(&key) {
+            Some(ptx) => ptx.clone(),
+            None => {
+                let ptx = compile::<f32>("step", &format!("{KERNELS}\n{kernels}"), version)?;
+                compiled.insert(key, ptx.clone());
+                ptx
+            }
+        }
+    };
+    let module = context.load_module(ptx.into()).map_err(Error::wrap)?;
+    let function = |kernel| {
+        let function = module.load_function(&format!("step_{kernel}"));
         let function = function.map_err(Error::wrap)?;
         // Asked for, it is loaded now.
         function.num_regs().map_err(Error::wrap)?;
         Ok(function)
     };
-    (0..plan.launches.len()).map(function).collect()
+    calls.into_iter().map(function).collect()
 }
 
 /// Where a tensor's numbers begin on its card.

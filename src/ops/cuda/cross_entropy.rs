@@ -16,6 +16,7 @@ const SOURCE: Source = Source {
     name: "cross_entropy",
     text: concat!(
         include_str!("kernels/common.cuh"),
+        include_str!("kernels/cross_entropy.cuh"),
         include_str!("kernels/cross_entropy.cu")
     ),
 };

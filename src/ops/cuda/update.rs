@@ -14,6 +14,7 @@ const SOURCE: Source = Source {
     name: "optimizers",
     text: concat!(
         include_str!("kernels/common.cuh"),
+        include_str!("kernels/optimizers.cuh"),
         include_str!("kernels/optimizers.cu")
     ),
 };

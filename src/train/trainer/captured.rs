@@ -1,5 +1,5 @@
-//! Epochs of a captured step, where a CUDA card takes it: every image and every number of the optimizer is on the card
-//! before the epoch begins, and of its steps the losses alone come back, while later ones run.
+//! Epochs and evaluations of a captured step, where a CUDA card takes it: every image and every number of the optimizer is
+//! on the card before the epoch begins, and of its steps the losses alone come back, while later ones run.
 
 use std::collections::HashSet;
 
@@ -20,6 +20,12 @@ use crate::train::resident::Resident;
 use crate::train::{History, Precision, Progress};
 use crate::{Error, Result};
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Train,
+    Evaluate,
+}
+
 /// The steps of one loader.
 pub(super) struct OnCard {
     captured: Captured,
@@ -35,7 +41,8 @@ impl OnCard {
         train: &DataLoader,
         resident: Option<&Resident>,
     ) -> Result<Option<Self>> {
-        match (Self::capture(trainer, train, resident)?, trainer.precision) {
+        let captured = Self::capture(trainer, train, resident, Purpose::Train)?;
+        match (captured, trainer.precision) {
             (Ok(captured), _) => Ok(Some(captured)),
             (Err(_), Precision::Highest) => Ok(None),
             (Err(reason), precision) => {
@@ -47,11 +54,24 @@ impl OnCard {
         }
     }
 
+    /// For evaluations alone, where a card takes them.
+    pub(super) fn for_test(
+        trainer: &Trainer,
+        test: Option<&DataLoader>,
+        resident: Option<&Resident>,
+    ) -> Result<Option<Self>> {
+        match test {
+            Some(test) => Ok(Self::capture(trainer, test, resident, Purpose::Evaluate)?.ok()),
+            None => Ok(None),
+        }
+    }
+
     /// Or why not.
     fn capture(
         trainer: &Trainer,
-        train: &DataLoader,
+        loader: &DataLoader,
         resident: Option<&Resident>,
+        purpose: Purpose,
     ) -> Result<std::result::Result<Self, &'static str>> {
         let Device::Cuda(device) = &trainer.device else {
             return Ok(Err("the net is not on a CUDA card"));
@@ -65,37 +85,48 @@ impl OnCard {
         let Some((layers, parameters)) = layers(trainer.net.as_ref(), resident.shape()) else {
             return Ok(Err("the net is not of layers that it takes"));
         };
-        let rule = trainer.criterion.rule();
-        let classes = layers.last().map_or(0, |layer| layer.out_channels);
-        let weights = rule.weight.as_ref();
-        let fits = weights.is_none_or(|weight| weight.len() == classes);
-        if !fits || rule.reduction != Reduction::Mean {
-            return Ok(Err("the criterion gives no mean"));
-        }
-        let Some((rule_name, optimized)) = trainer.optimizer.fuses() else {
-            return Ok(Err("the optimizer has no kernel"));
-        };
-        if !same(&optimized, &parameters) {
-            return Ok(Err("the optimizer's parameters are not just the net's"));
-        }
         let context = device.cuda_stream().context().clone();
         let card = card(&context)?;
-        if trainer.precision != Precision::Highest && card.version < 8 {
-            return Ok(Err("the card has no tensor cores of version 8.0"));
-        }
-        let settings = Settings {
-            batch: train.batch_size().min(train.images()),
+        let mut settings = Settings {
+            batch: loader.batch_size().min(loader.images()),
             image: resident.shape(),
             pixels: resident.pixels()?,
-            total: train.images(),
-            class_weights: rule.weight.clone(),
-            ignore_index: rule.ignore_index,
-            label_smoothing: rule.smoothing,
-            optimizer: rule_name,
+            total: loader.images(),
+            class_weights: None,
+            // Of an evaluation every image counts.
+            ignore_index: i64::MIN,
+            label_smoothing: 0.0,
+            optimizer: None,
             real: 4,
-            precision: trainer.precision,
+            precision: Precision::Highest,
             multiprocessors: card.multiprocessors,
         };
+        let classes = layers.last().map_or(0, |layer| layer.out_channels);
+        if purpose == Purpose::Train {
+            let rule = trainer.criterion.rule();
+            let weights = rule.weight.as_ref();
+            let fits = weights.is_none_or(|weight| weight.len() == classes);
+            if !fits || rule.reduction != Reduction::Mean {
+                return Ok(Err("the criterion gives no mean"));
+            }
+            let Some((rule_name, optimized)) = trainer.optimizer.fuses() else {
+                return Ok(Err("the optimizer has no kernel"));
+            };
+            if !same(&optimized, &parameters) {
+                return Ok(Err("the optimizer's parameters are not just the net's"));
+            }
+            if trainer.precision != Precision::Highest && card.version < 8 {
+                return Ok(Err("the card has no tensor cores of version 8.0"));
+            }
+            settings = Settings {
+                class_weights: rule.weight.clone(),
+                ignore_index: rule.ignore_index,
+                label_smoothing: rule.smoothing,
+                optimizer: Some(rule_name),
+                precision: trainer.precision,
+                ..settings
+            };
+        }
         let Some(plan) = Plan::new(&layers, settings) else {
             return Ok(Err("the net is not of layers that it takes"));
         };
@@ -109,9 +140,9 @@ impl OnCard {
         }))
     }
 
-    /// The epoch's images and classes, in its order.
-    fn order(&self, train: &DataLoader, ignore_index: i64) -> Result<(Vec<u32>, Vec<i64>)> {
-        let mut batches = train.iter()?;
+    /// The images and classes, in the loader's order.
+    fn order(&self, loader: &DataLoader, ignore_index: i64) -> Result<(Vec<u32>, Vec<i64>)> {
+        let mut batches = loader.iter()?;
         let dataset = batches.dataset();
         let (mut rows, mut targets) = (Vec::new(), Vec::new());
         while let Some(indices) = batches.next_indices() {
@@ -236,5 +267,27 @@ impl Trainer {
             self.record(found, &mut tally, progress, history);
         })?;
         Ok(tally)
+    }
+}
+
+impl OnCard {
+    /// Loss and accuracy of a loader's images.
+    pub(super) fn evaluate(&mut self, loader: &DataLoader) -> Result<(f64, f64)> {
+        let (order, targets) = self.order(loader, i64::MIN)?;
+        let divisors = vec![1.0; order.len().div_ceil(self.captured.plan().batch)];
+        let given = Given {
+            order: &order,
+            targets: &targets,
+            divisors: &divisors,
+            steps: &[],
+            parameters: &[],
+        };
+        let (mut losses, mut right) = (0.0, 0);
+        self.captured.epoch(&given, |_, found| {
+            losses += found.losses;
+            right += found.right;
+        })?;
+        let n = order.len() as f64;
+        Ok((losses / n, right as f64 / n))
     }
 }

@@ -16,20 +16,31 @@ use crate::train::{EpochRecord, History, Progress, StepRecord};
 use crate::{Error, Result};
 
 /// What of the training is on the device before an epoch begins.
-#[derive(Default)]
 pub(super) struct OnDevice {
     images: Option<Resident>,
+    test_images: Option<Resident>,
+    /// Where a card takes a step, and an evaluation, as a whole.
     #[cfg(feature = "cuda")]
     step: Option<OnCard>,
+    #[cfg(feature = "cuda")]
+    test: Option<OnCard>,
 }
 
 impl OnDevice {
-    pub(super) fn new(trainer: &Trainer, train: &DataLoader) -> Result<Self> {
+    pub(super) fn new(
+        trainer: &Trainer,
+        train: &DataLoader,
+        test: Option<&DataLoader>,
+    ) -> Result<Self> {
         let images = trainer.resident(Some(train))?;
+        let test_images = trainer.resident(test)?;
         Ok(Self {
             #[cfg(feature = "cuda")]
             step: OnCard::new(trainer, train, images.as_ref())?,
+            #[cfg(feature = "cuda")]
+            test: OnCard::for_test(trainer, test, test_images.as_ref())?,
             images,
+            test_images,
         })
     }
 }
@@ -105,6 +116,19 @@ impl Trainer {
             self.record(Found { loss, right, n }, &mut tally, progress, history);
         }
         Ok(tally)
+    }
+
+    /// Loss and accuracy on the test set.
+    pub(super) fn evaluate(
+        &self,
+        test: &DataLoader,
+        on_device: &mut OnDevice,
+    ) -> Result<(f64, f64)> {
+        #[cfg(feature = "cuda")]
+        if let Some(card) = &mut on_device.test {
+            return card.evaluate(test);
+        }
+        self.evaluate_shared(test, on_device.test_images.as_ref())
     }
 
     /// Writes a step down and tells of it.

@@ -46,7 +46,7 @@ impl Trainer {
     }
 
     /// Loss and accuracy on the test set, of which each rank looks at its share.
-    pub(super) fn evaluate(
+    pub(super) fn evaluate_shared(
         &self,
         test: &DataLoader,
         resident: Option<&Resident>,

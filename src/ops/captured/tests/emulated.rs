@@ -22,14 +22,15 @@ fn program(plan: &Plan, folder: &Path) -> Option<PathBuf> {
     source += "#include <cmath>\n";
     source += &include("tests/cuda_emulated/step.h");
     source += &include("tests/cuda_emulated/tensor_core.h");
-    let for_cuda = format!("{KERNELS}\n{}", plan.source());
+    let (kernels, calls) = plan.source();
+    let for_cuda = format!("{KERNELS}\n{kernels}");
     let cores = include_str!("../../cuda/kernels/step/tensor_core.cuh");
     source += &for_cuda.replace(cores, "");
     source += "static void call(word kernel, word blocks, word threads, const std::vector<word> &words)\n{\n";
-    for (i, call) in plan.launches.iter().enumerate() {
+    for (i, (launch, kernel)) in plan.launches.iter().zip(calls).enumerate() {
         source += &format!(
-            "if (kernel == {i}) {{ auto p = parameter<{}>(words); launch(blocks, threads, [&] {{ step_{i}(p); }}); }}\n",
-            call.kind
+            "if (kernel == {i}) {{ auto p = parameter<{}>(words); launch(blocks, threads, [&] {{ step_{kernel}(p); }}); }}\n",
+            launch.kind
         );
     }
     source += "}\n";
@@ -129,7 +130,7 @@ pub(super) fn run(
             .iter()
             .for_each(|&entry| resolved(&mut input, entry));
     }
-    word(&mut input, steps.len() as u64);
+    word(&mut input, divisors.len() as u64);
 
     let output = program::run(&program, &[], &input);
     let mut rest = &output[..];

@@ -39,6 +39,7 @@ static __device__ void gather(const Gather &p)
 
 struct Loss {
     const real *logits;
+    // Null where the net is only evaluated.
     real *grad;
     // The epoch's targets; what each step divides the sum of its losses by; the weights of the classes, or null.
     const long long *targets;
@@ -67,14 +68,16 @@ static __device__ void loss(const Loss &p)
     const CrossEntropy c = {p.classes, p.batch, 1, p.ignore_index, p.smoothing, 1, p.weight != 0, 1};
     const long long start = i * p.classes;
     if (place >= p.total) {
-        for (int k = 0; k < p.classes; k++) {
+        for (int k = 0; k < p.classes && p.grad; k++) {
             p.grad[start + k] = 0;
         }
         return;
     }
     const long long *target = p.targets + place;
     p.losses[place] = loss_of(p.logits, start, 0, target, 0, p.weight, c);
-    logits_gradient_of(p.grad, p.logits, 1.0 / p.divisors[step], start, 0, target, 0, p.weight, c);
+    if (p.grad) {
+        logits_gradient_of(p.grad, p.logits, 1.0 / p.divisors[step], start, 0, target, 0, p.weight, c);
+    }
     // The first of the largest, and NaN before all, as in torch.argmax.
     const real *logits = p.logits + start;
     int best = 0;

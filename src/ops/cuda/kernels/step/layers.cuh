@@ -73,7 +73,7 @@ struct Forward {
     real *out;
     long long out_image, out_channel, out_row;
     // Which pixel of its window (N, O, H, W) was the largest, and 4 where the rectifier lets nothing through. Null where
-    // all of it flows back.
+    // all of it flows back, or nothing.
     unsigned char *which;
     long long relu;
     // (splits, M, O): sums of a part of the depth, where there is more than one.
@@ -143,7 +143,9 @@ template <bool POOL> struct ForwardOut {
                     }
                 }
                 p.out[spot.out[0] + column] = rectified(best, p.relu);
-                p.which[spot.which[0] + n * pixels] = p.relu && best <= 0 ? 4 : place;
+                if (p.which) {
+                    p.which[spot.which[0] + n * pixels] = p.relu && best <= 0 ? 4 : place;
+                }
             }
             return;
         }
