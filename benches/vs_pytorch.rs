@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use serde_json::json;
 
-use side::{Candlelight, Process, candle, exchange, pytorch};
+use side::{Candlelight, Process, Spread, candle, exchange, pytorch};
 
 /// Measures Candlelight beside PyTorch, in turn.
 #[derive(Parser)]
@@ -276,26 +276,4 @@ fn row(
         ours / theirs
     );
     Ok(())
-}
-
-/// Minimum, median and maximum.
-struct Spread([f64; 3]);
-
-impl Spread {
-    fn of(values: &[f64]) -> Self {
-        let mut sorted = values.to_vec();
-        sorted.sort_by(f64::total_cmp);
-        Self([
-            sorted[0],
-            sorted[sorted.len() / 2],
-            sorted[sorted.len() - 1],
-        ])
-    }
-}
-
-impl std::fmt::Display for Spread {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let [minimum, median, maximum] = self.0;
-        write!(f, "{minimum:.2} / {median:.2} / {maximum:.2}")
-    }
 }

@@ -8,6 +8,7 @@
 use std::error::Error;
 use std::process::ExitCode;
 
+use candlelight::optim::schedule::OneCycleLr;
 use candlelight::prelude::*;
 
 type Anything<T> = std::result::Result<T, Box<dyn Error>>;
@@ -22,13 +23,16 @@ fn main() -> ExitCode {
     };
     println!("cuda: on {card}");
     type Test = fn(&DeviceChoice) -> Anything<()>;
-    let tests: [(&str, Test); 5] = [
+    let tests: [(&str, Test); 8] = [
         (
             "a card is opened once, and one that there is not is refused",
             devices,
         ),
         ("training has the CPU's losses", training),
         ("every optimizer takes the CPU's steps", optimizers),
+        ("a captured step is that of the layers one by one", captured),
+        ("tensor cores train to losses near by", tensor_cores),
+        ("a step that cannot be captured says why", not_captured),
         ("a net goes to the card and back", moved),
         (
             "a checkpoint of a card goes on there as if it had not stopped",
@@ -122,6 +126,101 @@ fn training(card: &DeviceChoice) -> Anything<()> {
         near(&trained(card, large)?, &trained(&Device::Cpu, large)?, 2e-3)?;
     }
     Ok(())
+}
+
+/// A net that does not list its layers, and so is not captured.
+#[derive(Clone)]
+struct LayerByLayer<N>(N);
+
+impl<N: Network> Network for LayerByLayer<N> {
+    fn forward(&self, images: &Tensor) -> Result<Tensor> {
+        self.0.forward(images)
+    }
+
+    fn named_parameters(&self) -> Vec<(String, Var)> {
+        self.0.named_parameters()
+    }
+}
+
+/// Losses of steps and of the test, then SGD's parameters, of two epochs with everything that a captured step takes.
+fn with_everything(card: &DeviceChoice, adam: bool, by_layer: bool) -> Anything<Vec<f64>> {
+    fn run(net: impl Network + Clone + 'static, adam: bool, card: &Device) -> Anything<Vec<f64>> {
+        let optimizer: Box<dyn Optimizer + Send> = match adam {
+            true => Box::new(Adam::builder(net.parameters()).amsgrad(true).build()?),
+            false => {
+                let sgd = Sgd::builder(net.parameters(), 0.1)
+                    .momentum(0.9)
+                    .dampening(0.1);
+                Box::new(sgd.weight_decay(1e-3).build()?)
+            }
+        };
+        let weight = Tensor::new(&[1f32, 2.0, 1.0, 1.0, 0.5, 1.0, 1.0, 1.0, 1.0, 1.5], card)?;
+        let criterion = CrossEntropyLoss::builder().weight(weight).ignore_index(7);
+        let criterion = criterion.label_smoothing(0.1).build()?;
+        // 16 batches, the last of which is smaller.
+        let (train, test) = (loader(1000)?, loader(700)?);
+        let schedule = OneCycleLr::builder_with_epochs(0.02, 2, train.len()).build()?;
+        let trainer = Trainer::builder(net.clone(), criterion, optimizer).epochs(2);
+        let mut trainer = trainer.schedule(schedule, Every::Step).build()?;
+        let history = trainer.fit(&train, Some(&test))?;
+        let mut found: Vec<f64> = history.steps.iter().map(|step| step.loss).collect();
+        for epoch in &history.epochs {
+            found.extend(epoch.test_loss.into_iter().chain(epoch.test_accuracy));
+        }
+        // Adam follows the sign of a gradient that is all but 0, and so its rounding.
+        if !adam {
+            found.extend(numbers(&net)?);
+        }
+        Ok(found)
+    }
+    manual_seed(4);
+    let net = Net::new(var_builder(DType::F32, card))?;
+    match by_layer {
+        true => run(LayerByLayer(net), adam, card),
+        false => run(net, adam, card),
+    }
+}
+
+fn captured(card: &DeviceChoice) -> Anything<()> {
+    for adam in [false, true] {
+        let found = with_everything(card, adam, false)?;
+        near(&found, &with_everything(card, adam, true)?, 5e-3)?;
+    }
+    Ok(())
+}
+
+fn tensor_cores(card: &DeviceChoice) -> Anything<()> {
+    let run = |precision| {
+        manual_seed(5);
+        let net = LargeNet::new(var_builder(DType::F32, card))?;
+        let sgd = Sgd::builder(net.parameters(), 0.01).momentum(0.9).build()?;
+        let criterion = CrossEntropyLoss::builder().build()?;
+        let trainer = Trainer::builder(net, criterion, sgd).float32_matmul_precision(precision);
+        let history = trainer.build()?.fit(&loader(1000)?, None)?;
+        let losses: Vec<f64> = history.steps.iter().map(|step| step.loss).collect();
+        Ok::<_, Box<dyn Error>>(losses)
+    };
+    let exact = run(Precision::Highest)?;
+    for (precision, tolerance) in [(Precision::High, 0.01), (Precision::Medium, 0.05)] {
+        let found = run(precision)?;
+        near(&found, &exact, tolerance)?;
+        if found == exact {
+            return Err(format!("{precision} is no other than highest").into());
+        }
+    }
+    Ok(())
+}
+
+fn not_captured(card: &DeviceChoice) -> Anything<()> {
+    let net = LayerByLayer(Net::new(var_builder(DType::F32, card))?);
+    let sgd = Sgd::builder(net.parameters(), 0.01).build()?;
+    let criterion = CrossEntropyLoss::builder().build()?;
+    let trainer = Trainer::builder(net, criterion, sgd).float32_matmul_precision(Precision::High);
+    match trainer.build()?.fit(&loader(100)?, None) {
+        Ok(_) => Err("it is taken".into()),
+        Err(error) if error.to_string().contains("not of layers that it takes") => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn optimizers(card: &DeviceChoice) -> Anything<()> {

@@ -5,9 +5,11 @@ mod candlelight;
 pub mod exchange;
 mod process;
 pub mod pytorch;
+mod spread;
 
 pub use candlelight::Candlelight;
 pub use process::Process;
+pub use spread::Spread;
 
 /// The processor's name, as the system tells it.
 pub fn processor() -> String {

@@ -160,6 +160,12 @@ impl CrossEntropyLoss {
         CrossEntropyLossBuilder::default()
     }
 
+    /// The type that logits must have, where it matters.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn weight_dtype(&self) -> Option<DType> {
+        self.weight_dtype
+    }
+
     /// What it computes.
     #[cfg(any(feature = "cuda", test))]
     pub(crate) fn rule(&self) -> &Rule {

@@ -105,9 +105,11 @@ impl OnCard {
         if purpose == Purpose::Train {
             let rule = trainer.criterion.rule();
             let weights = rule.weight.as_ref();
-            let fits = weights.is_none_or(|weight| weight.len() == classes);
+            let f32s = trainer.criterion.weight_dtype();
+            let fits = weights.is_none_or(|weight| weight.len() == classes)
+                && f32s.is_none_or(|dtype| dtype == DType::F32);
             if !fits || rule.reduction != Reduction::Mean {
-                return Ok(Err("the criterion gives no mean"));
+                return Ok(Err("the criterion gives no mean of f32 losses"));
             }
             let Some((rule_name, optimized)) = trainer.optimizer.fuses() else {
                 return Ok(Err("the optimizer has no kernel"));
