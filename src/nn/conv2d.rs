@@ -61,7 +61,7 @@ const LAYER: &str = "Conv2d";
 /// # Differences from PyTorch
 ///
 /// What PyTorch refuses only in `forward`, such as `stride=0`, is refused when built; so is
-/// `in_channels=0`, which PyTorch takes for an input without channels. On another device than the CPU
+/// `in_channels=0`, which PyTorch takes for an input without channels. On Metal
 /// the convolution is candle's own, which takes one number for both axes of `stride` and of
 /// `dilation`; a pair is an error there. Where most of what flows back is 0, products with it are not
 /// taken: with an input or a weight of ∞ some gradients are finite that are NaN in PyTorch.

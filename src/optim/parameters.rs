@@ -1,7 +1,7 @@
 //! What all optimizers share: their parameters, what they remember of each, and how that is saved.
 
 use candle_core::backprop::GradStore;
-use candle_core::{DType, Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var};
 
 use super::Fused;
 use crate::error::invalid;
@@ -32,8 +32,10 @@ impl Parameter {
     pub(super) fn need(&mut self, i: usize, value: f64) -> Result<()> {
         if self.buffers[i].is_none() {
             let var = &self.var;
-            let full = Tensor::full(value, var.shape(), var.device())?.to_dtype(var.dtype())?;
-            self.buffers[i] = Some(full.force_contiguous()?);
+            // Made on the CPU, for which no card's kernel is needed.
+            let full = Tensor::full(value, var.shape(), &Device::Cpu)?.to_dtype(var.dtype())?;
+            let full = full.force_contiguous()?;
+            self.buffers[i] = Some(full.to_device(var.device())?);
         }
         Ok(())
     }

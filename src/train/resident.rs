@@ -11,6 +11,8 @@ pub(super) struct Resident {
     bytes: Tensor,
     /// (256) of f32.
     table: Tensor,
+    #[cfg(feature = "cuda")]
+    pixels: Vec<f64>,
     shape: [usize; 3],
 }
 
@@ -33,6 +35,8 @@ impl Resident {
         Ok(Some(Self {
             bytes: Tensor::from_slice(bytes, images, device)?,
             table: Tensor::from_slice(&table[..], 256, device)?,
+            #[cfg(feature = "cuda")]
+            pixels: table.iter().map(|&number| number.into()).collect(),
             shape,
         }))
     }
@@ -45,8 +49,8 @@ impl Resident {
 
     /// What each byte becomes.
     #[cfg(feature = "cuda")]
-    pub(super) fn pixels(&self) -> Result<Vec<f64>> {
-        Ok(self.table.to_dtype(DType::F64)?.to_vec1()?)
+    pub(super) fn pixels(&self) -> &[f64] {
+        &self.pixels
     }
 
     /// Channels, rows and columns of an image.

@@ -55,8 +55,8 @@ pub(crate) struct Captured {
     /// For what is read while the next steps run.
     reading: Arc<CudaStream>,
     images: u64,
-    /// What the graph's addresses belong to.
-    _kept: (Tensor, Vec<Var>),
+    /// What the graph's addresses belong to, and its code.
+    _kept: (Tensor, Vec<Var>, Vec<CudaFunction>),
 }
 
 impl Captured {
@@ -82,11 +82,12 @@ impl Captured {
             Memory::Parameter(i) => Ok(weights[i]),
             Memory::Buffer(..) => bail!("a buffer outside the parameters' table"),
         };
-        let calls = functions(device, &plan)?.into_iter().zip(&plan.launches);
+        let functions = functions(device, &plan)?;
+        let mut calls = functions.iter().zip(&plan.launches);
         stream
             .begin_capture(CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL)
             .map_err(Error::wrap)?;
-        let launched: Result<()> = calls.into_iter().try_for_each(|(function, launch)| {
+        let launched: Result<()> = calls.try_for_each(|(function, launch)| {
             let mut words = Words([0; 48]);
             for (to, word) in words.0.iter_mut().zip(&launch.words) {
                 *to = word.bits(address)?;
@@ -98,7 +99,7 @@ impl Captured {
             };
             // SAFETY: the words are those of the kernel's parameter, and the places in them lie in memory that is kept.
             #[allow(unsafe_code)]
-            let launched = unsafe { stream.launch_builder(&function).arg(&words).launch(config) };
+            let launched = unsafe { stream.launch_builder(function).arg(&words).launch(config) };
             launched.map(drop).map_err(Error::wrap)
         });
         // Ended whatever happened, or the stream would be of no more use.
@@ -116,7 +117,7 @@ impl Captured {
             stream,
             reading,
             images: start,
-            _kept: (images.clone(), parameters.to_vec()),
+            _kept: (images.clone(), parameters.to_vec(), functions),
         })
     }
 

@@ -90,7 +90,7 @@ impl OnCard {
         let mut settings = Settings {
             batch: loader.batch_size().min(loader.images()),
             image: resident.shape(),
-            pixels: resident.pixels()?,
+            pixels: resident.pixels().to_vec(),
             total: loader.images(),
             class_weights: None,
             // Of an evaluation every image counts.
