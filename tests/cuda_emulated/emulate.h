@@ -2,10 +2,12 @@
 // the same each time; for kernels of one dimension without atomics or warps.
 #pragma once
 
+#include <csetjmp>
 #include <functional>
 #include <ucontext.h>
 #include <vector>
 
+#define EMULATED
 #define __global__
 #define __device__
 // Blocks come one after the other, so that one copy serves all.
@@ -18,24 +20,47 @@ struct Index {
 };
 static Index threadIdx, blockIdx, blockDim, gridDim;
 
+// A thread has a stack of its own, which makecontext enters; from then on jumps change between them, since swapcontext
+// calls the system each time.
 struct Fiber {
-    ucontext_t context;
     std::vector<char> stack;
-    bool done;
+    jmp_buf at;
+    bool begun, done;
 };
 static std::vector<Fiber> fibers;
-static ucontext_t scheduler;
+static ucontext_t entry;
+static jmp_buf scheduler;
 static std::function<void()> body;
 
 static void __syncthreads()
 {
-    swapcontext(&fibers[threadIdx.x].context, &scheduler);
+    if (_setjmp(fibers[threadIdx.x].at) == 0) {
+        _longjmp(scheduler, 1);
+    }
 }
 
 static void run_body()
 {
     body();
     fibers[threadIdx.x].done = true;
+    _longjmp(scheduler, 1);
+}
+
+// Until it waits, or is done.
+static void go_on(Fiber &fiber)
+{
+    if (_setjmp(scheduler) != 0) {
+        return;
+    }
+    if (fiber.begun) {
+        _longjmp(fiber.at, 1);
+    }
+    fiber.begun = true;
+    getcontext(&entry);
+    entry.uc_stack.ss_sp = fiber.stack.data();
+    entry.uc_stack.ss_size = fiber.stack.size();
+    makecontext(&entry, run_body, 0);
+    setcontext(&entry);
 }
 
 static void launch(unsigned blocks, unsigned threads, std::function<void()> kernel)
@@ -47,19 +72,14 @@ static void launch(unsigned blocks, unsigned threads, std::function<void()> kern
     for (blockIdx.x = 0; blockIdx.x < blocks; blockIdx.x++) {
         for (Fiber &fiber : fibers) {
             fiber.stack.resize(1 << 16);
-            fiber.done = false;
-            getcontext(&fiber.context);
-            fiber.context.uc_stack.ss_sp = fiber.stack.data();
-            fiber.context.uc_stack.ss_size = fiber.stack.size();
-            fiber.context.uc_link = &scheduler;
-            makecontext(&fiber.context, run_body, 0);
+            fiber.begun = fiber.done = false;
         }
         for (bool all_done = false; !all_done;) {
             all_done = true;
             for (unsigned i = 0; i < threads; i++) {
                 if (!fibers[i].done) {
                     threadIdx.x = i;
-                    swapcontext(&scheduler, &fibers[i].context);
+                    go_on(fibers[i]);
                     all_done = all_done && fibers[i].done;
                 }
             }

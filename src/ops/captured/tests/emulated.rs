@@ -24,8 +24,7 @@ fn program(plan: &Plan, folder: &Path) -> Option<PathBuf> {
     source += &include("tests/cuda_emulated/tensor_core.h");
     let (kernels, calls) = plan.source();
     let for_cuda = format!("{KERNELS}\n{kernels}");
-    let cores = include_str!("../../cuda/kernels/step/tensor_core.cuh");
-    source += &for_cuda.replace(cores, "");
+    source += &for_cuda;
     source += "static void call(word kernel, word blocks, word threads, const std::vector<word> &words)\n{\n";
     for (i, (launch, kernel)) in plan.launches.iter().zip(calls).enumerate() {
         source += &format!(

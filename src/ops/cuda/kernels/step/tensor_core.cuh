@@ -1,5 +1,8 @@
 // What a tensor core does, an instruction for the 32 threads of a warp. PTX ISA, "Matrix fragments for mma.m16n8k8" and
 // "for mma.m16n8k16" state which thread has which numbers. Needs a card of version 8.0.
+// Where the kernels run on the processor, tests/cuda_emulated/tensor_core.h stands in its place.
+
+#ifndef EMULATED
 
 static __device__ float to_tensor_float32(float x)
 {
@@ -40,3 +43,5 @@ static __device__ void multiply(float (&sums)[4], const float (&a)[2][4], const 
         : "r"(pair(a[0][0], a[0][1])), "r"(pair(a[1][0], a[1][1])), "r"(pair(a[0][2], a[0][3])),
         "r"(pair(a[1][2], a[1][3])), "r"(pair(b[0], b[1])), "r"(pair(b[2], b[3])));
 }
+
+#endif

@@ -1,4 +1,4 @@
-"""PyTorch's side of the comparison on a card: `cargo bench --features cuda --bench cuda` starts it and sends it one task
+"""PyTorch's side of the comparison on a card: `cargo bench --features cuda --bench cuda_vs_pytorch` starts it and sends it one task
 a line. Each task is a JSON object, and so is each answer.
 
 As a PyTorch user would write it for speed: the images are normalized once and lie on the card, a batch is taken there by

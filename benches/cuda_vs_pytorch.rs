@@ -1,6 +1,6 @@
 //! Candlelight beside PyTorch on a CUDA card, in turn in one run: epochs of both nets, and 99 % of the test set.
 //!
-//!     cargo bench --features cuda --bench cuda
+//!     cargo bench --features cuda --bench cuda_vs_pytorch
 //!
 //! The Python that has PyTorch is `python3`, or what the variable PYTHON names. Without a card, or without PyTorch, it
 //! says so and measures nothing. With `-- --device cpu` it shows on the CPU that it runs; such times are of no use.
@@ -178,7 +178,7 @@ fn pytorch(device: &str) -> std::result::Result<Process, String> {
     let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
     let folder = env!("CARGO_MANIFEST_DIR");
     let mut command = Command::new(&python);
-    command.arg(format!("{folder}/benches/cuda.py"));
+    command.arg(format!("{folder}/benches/cuda_vs_pytorch.py"));
     command.args([&format!("{folder}/data/MNIST/raw"), device]);
     Process::start("PyTorch", &mut command).map_err(|error| {
         format!(
