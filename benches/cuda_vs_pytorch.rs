@@ -33,7 +33,7 @@ struct Args {
     #[arg(long, default_value_t = 10)]
     seeds: u64,
     /// Their passes over the training set
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     epochs: u16,
     /// The card
     #[arg(long, default_value = "cuda")]
