@@ -106,6 +106,10 @@ fn conv2d_is_that_of_the_cpu() {
             dilation.1,
             padding.0,
             padding.1,
+            // How it is cut is main.cpp's choice.
+            1,
+            1,
+            1,
             usize::from(has_bias),
         ];
         let empty = bias.narrow(0, 0, 0).unwrap();

@@ -1,4 +1,4 @@
-// In place of src/ops/cuda/kernels/step/tensor_core.cuh: what a tensor core does, without its rounding, so that a test
+// In place of src/ops/cuda/kernels/tensor_core.cuh: what a tensor core does, without its rounding, so that a test
 // sees which numbers it is given to the last digit. The threads of a warp lay their parts down, wait, and take up what
 // the others laid.
 #pragma once

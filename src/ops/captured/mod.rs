@@ -20,6 +20,8 @@ pub(crate) use memory::Place;
 #[cfg(test)]
 pub(crate) use memory::Word;
 pub(crate) use plan::{Plan, Settings};
+#[cfg(feature = "cuda")]
+pub(crate) use tiles::{OpCut, STRIP, THREADS};
 
 pub(crate) use crate::train::Precision;
 
@@ -28,8 +30,8 @@ pub(crate) const KERNELS: &str = concat!(
     include_str!("../cuda/kernels/common.cuh"),
     include_str!("../cuda/kernels/cross_entropy.cuh"),
     include_str!("../cuda/kernels/optimizers.cuh"),
-    include_str!("../cuda/kernels/step/tensor_core.cuh"),
-    include_str!("../cuda/kernels/step/tile.cuh"),
+    include_str!("../cuda/kernels/tensor_core.cuh"),
+    include_str!("../cuda/kernels/tile.cuh"),
     include_str!("../cuda/kernels/step/layers.cuh"),
     include_str!("../cuda/kernels/step/batch.cuh"),
 );

@@ -11,10 +11,10 @@ pub(super) struct Tile {
 }
 
 /// How much of the depth lies in shared memory at once.
-pub(super) const STRIP: usize = 16;
+pub(crate) const STRIP: usize = 16;
 
 /// A block's threads.
-pub(super) const THREADS: usize = 128;
+pub(crate) const THREADS: usize = 128;
 
 impl Tile {
     pub(super) fn name(self) -> String {
@@ -65,6 +65,32 @@ impl Cut {
     }
 }
 
+/// Rows, columns, and how many splits, for an operation by itself, whose kernels are of these sizes.
+#[cfg(feature = "cuda")]
+pub(crate) struct OpCut {
+    /// As in a kernel's name, 128x64.
+    pub(crate) name: String,
+    pub(crate) tiles: [usize; 2],
+    pub(crate) splits: usize,
+}
+
+#[cfg(feature = "cuda")]
+impl OpCut {
+    pub(crate) fn new(size: [usize; 3], most_splits: usize, multiprocessors: usize) -> Self {
+        let card = (multiprocessors.max(1), Precision::Highest);
+        let cut = cut_into(&[[128, 64], [64, 32]], size, most_splits, card);
+        Self {
+            name: format!("{}x{}", cut.tile.rows, cut.tile.columns),
+            tiles: cut.tiles,
+            splits: cut.splits,
+        }
+    }
+
+    pub(crate) fn blocks(&self) -> usize {
+        self.tiles[0] * self.tiles[1] * self.splits
+    }
+}
+
 const SIZES: [[usize; 2]; 8] = [
     [128, 64],
     [128, 32],
@@ -78,7 +104,13 @@ const SIZES: [[usize; 2]; 8] = [
 
 /// For a card of `multiprocessors`: the one that it is done with soonest, by a rough count. `most_splits` is into how
 /// many parts the depth may be cut.
-pub(super) fn cut(
+pub(super) fn cut(size: [usize; 3], most_splits: usize, card: (usize, Precision)) -> Cut {
+    cut_into(&SIZES, size, most_splits, card)
+}
+
+/// Into tiles of one of these rows and columns.
+fn cut_into(
+    sizes: &[[usize; 2]],
     [m, n, depth]: [usize; 3],
     most_splits: usize,
     (multiprocessors, precision): (usize, Precision),
@@ -87,10 +119,8 @@ pub(super) fn cut(
     const WAIT: usize = 700;
     let plain = precision == Precision::Highest;
     // A warp of tensor cores has 32 rows.
-    let sizes = SIZES
-        .into_iter()
-        .filter(|[rows, _]| plain || rows % 32 == 0);
-    let candidates = sizes.map(|[rows, columns]| {
+    let sizes = sizes.iter().filter(|[rows, _]| plain || rows % 32 == 0);
+    let candidates = sizes.map(|&[rows, columns]| {
         let tile = Tile {
             precision,
             rows,

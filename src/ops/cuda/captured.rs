@@ -249,7 +249,12 @@ fn functions(device: &CudaDevice, plan: &Plan) -> Result<Vec<CudaFunction>> {
         match compiled.get(&key) {
             Some(ptx) => ptx.clone(),
             None => {
-                let ptx = compile::<f32>("step", &format!("{KERNELS}\n{kernels}"), version)?;
+                let ptx = compile::<f32>(
+                    "step",
+                    &format!("{KERNELS}\n{kernels}"),
+                    version,
+                    Vec::new(),
+                )?;
                 compiled.insert(key, ptx.clone());
                 ptx
             }

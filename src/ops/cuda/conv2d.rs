@@ -1,17 +1,24 @@
 //! The convolution's kernels, and its gradients as operations of their own.
 
 use candle_core::backend::BackendStorage;
+use candle_core::cuda_backend::CudaDevice;
+use candle_core::cuda_backend::cudarc::driver::sys::CUdevice_attribute;
 use candle_core::cuda_backend::cudarc::driver::{DeviceRepr, LaunchConfig, PushKernelArg};
 use candle_core::{CudaStorage, Result, Shape, Tensor};
 
-use super::launch::{Real, Source, each, for_real, int, room, sums, view, wrap};
+use super::launch::{
+    Kernel, Real, Source, config, for_real, int, or_nowhere, room, sums, view, wrap,
+};
 use super::op::{Given, Op};
-use crate::ops::conv2d::Problem;
+use crate::ops::captured::{OpCut, STRIP, THREADS};
+use crate::ops::conv2d::{Geometry, Problem};
 
 const SOURCE: Source = Source {
     name: "conv2d",
     text: concat!(
         include_str!("kernels/common.cuh"),
+        include_str!("kernels/tensor_core.cuh"),
+        include_str!("kernels/tile.cuh"),
         include_str!("kernels/conv2d.cu")
     ),
 };
@@ -29,9 +36,11 @@ struct Sizes {
     stride: [i32; 2],
     dilation: [i32; 2],
     before: [i32; 2],
+    tiles: [i32; 2],
+    splits: i32,
 }
 
-// SAFETY: sixteen i32 in C's order, no padding, no pointer.
+// SAFETY: nineteen i32 in C's order, no padding, no pointer.
 #[allow(unsafe_code)]
 unsafe impl DeviceRepr for Sizes {}
 
@@ -54,7 +63,65 @@ impl Sizes {
             stride: pair("stride", geometry.stride)?,
             dilation: pair("dilation", geometry.dilation)?,
             before: pair("padding", geometry.before)?,
+            tiles: [1, 1],
+            splits: 1,
         })
+    }
+}
+
+/// What its kernels are compiled for.
+fn macros(geometry: &Geometry) -> [(&'static str, usize); 4] {
+    [
+        ("KERNEL_H", geometry.kernel.h),
+        ("KERNEL_W", geometry.kernel.w),
+        ("STRIDE_H", geometry.stride.h),
+        ("STRIDE_W", geometry.stride.w),
+    ]
+}
+
+/// A product of each group: its rows, its columns, its depth.
+struct Product {
+    sizes: Sizes,
+    cut: OpCut,
+    macros: [(&'static str, usize); 4],
+    groups: usize,
+}
+
+impl Product {
+    fn new(
+        problem: &Problem,
+        device: &CudaDevice,
+        size: [usize; 3],
+        most_splits: usize,
+    ) -> Result<Self> {
+        let geometry = &problem.geometry;
+        let context = device.cuda_stream().context().clone();
+        let count = context
+            .attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)
+            .map_err(candle_core::Error::wrap)?;
+        let cut = OpCut::new(size, most_splits, count as usize / geometry.groups);
+        // The kernels count in 32 bits.
+        let (input, output) = problem.image_sizes();
+        int("the numbers of a batch", problem.images * input.max(output))?;
+        Ok(Self {
+            sizes: Sizes {
+                tiles: [int("tiles", cut.tiles[0])?, int("tiles", cut.tiles[1])?],
+                splits: int("splits", cut.splits)?,
+                ..Sizes::new(problem)?
+            },
+            cut,
+            macros: macros(geometry),
+            groups: geometry.groups,
+        })
+    }
+
+    fn kernel<T: Real>(&self, device: &CudaDevice, name: &str) -> Result<Kernel> {
+        let name = format!("{name}_{}", self.cut.name);
+        SOURCE.kernel_with::<T>(device, &name, &self.macros)
+    }
+
+    fn blocks(&self) -> LaunchConfig {
+        config(self.cut.blocks() * self.groups, THREADS)
     }
 }
 
@@ -70,23 +137,53 @@ pub(in crate::ops) fn forward(
         let mut out = room::<T>(device, shape.elem_count())?;
         let input = view::<T>(input, input_layout)?;
         let weight = view::<T>(weight, weight_layout)?;
-        let has_bias = i32::from(bias.is_some());
-        // Without a bias any address does: it is not read.
         let bias = match bias {
-            Some((bias, layout)) => view::<T>(bias, layout)?,
-            None => weight.slice(..),
+            Some((bias, layout)) => Some(view::<T>(bias, layout)?),
+            None => None,
         };
-        let sizes = Sizes::new(problem)?;
         if shape.elem_count() > 0 {
-            let kernel = SOURCE.kernel::<T>(device, "conv2d_forward")?;
+            let Matrix { outputs, depth, pixels, .. } = Matrix::new(problem);
+            let product = Product::new(problem, device, [pixels, outputs, depth], 1)?;
+            let kernel = product.kernel::<T>(device, "conv2d_forward")?;
             let mut call = kernel.call();
-            call.arg(&mut out).arg(&input).arg(&weight).arg(&bias).arg(&has_bias).arg(&sizes);
+            call.arg(&mut out).arg(&input).arg(&weight);
+            or_nowhere!(call, &bias);
+            call.arg(&product.sizes);
             // SAFETY: the arguments are the kernel's, and their lengths the sizes'.
             #[allow(unsafe_code)]
-            unsafe { call.launch(each(shape.elem_count())) }.map_err(candle_core::Error::wrap)?;
+            unsafe { call.launch(product.blocks()) }.map_err(candle_core::Error::wrap)?;
         }
         Ok((wrap(out, device), shape))
     })
+}
+
+/// What a group multiplies.
+struct Matrix {
+    /// All images' outputs, and inputs.
+    pixels: usize,
+    inputs: usize,
+    /// A group's channels.
+    channels: usize,
+    outputs: usize,
+    /// The numbers of a filter, and of a channel in it.
+    depth: usize,
+    area: usize,
+}
+
+impl Matrix {
+    fn new(problem: &Problem) -> Self {
+        let geometry = &problem.geometry;
+        let area = geometry.kernel.h * geometry.kernel.w;
+        let channels = problem.in_channels / geometry.groups;
+        Self {
+            pixels: problem.images * geometry.output.h * geometry.output.w,
+            inputs: problem.images * problem.input.h * problem.input.w,
+            channels,
+            outputs: problem.out_channels / geometry.groups,
+            depth: channels * area,
+            area,
+        }
+    }
 }
 
 /// The gradients of input (where it is asked for), weight and bias.
@@ -96,28 +193,32 @@ pub(in crate::ops) fn gradients(
     weight: &Tensor,
     grad: &Tensor,
 ) -> Result<(Option<Tensor>, Tensor, Tensor)> {
-    let sizes = Sizes::new(problem)?;
+    let matrix = Matrix::new(problem);
     let of_input = Op(
         "conv2d's input gradient",
         |grad: Given<'_>, weight: Given<'_>| {
-            let blocks = each(input.elem_count());
-            let run = ("conv2d_input_gradient", sizes, blocks);
-            for_real!(grad.0, T => sum::<T>(run, &[grad, weight], input.shape()))
+            let size = [matrix.inputs, matrix.channels, matrix.outputs * matrix.area];
+            for_real!(grad.0, T => {
+                let product = Product::new(problem, grad.0.device(), size, 1)?;
+                sum::<T>("conv2d_input_gradient", &product, &[grad, weight], input.shape())
+            })
         },
     );
     let of_weight = Op(
         "conv2d's weight gradient",
         |input: Given<'_>, grad: Given<'_>| {
-            let blocks = sums(weight.elem_count());
-            let run = ("conv2d_weight_gradient", sizes, blocks);
-            for_real!(grad.0, T => sum::<T>(run, &[input, grad], weight.shape()))
+            let size = [matrix.outputs, matrix.depth, matrix.pixels];
+            let most_splits = matrix.pixels.div_ceil(STRIP) / 4;
+            for_real!(grad.0, T => {
+                let product = Product::new(problem, grad.0.device(), size, most_splits)?;
+                sum::<T>("conv2d_weight_gradient", &product, &[input, grad], weight.shape())
+            })
         },
     );
-    let of_bias = Op("conv2d's bias gradient", |grad: Given<'_>| {
-        let run = ("conv2d_bias_gradient", sizes, sums(problem.out_channels));
-        let shape = Shape::from(problem.out_channels);
-        for_real!(grad.0, T => sum::<T>(run, &[grad], &shape))
-    });
+    let of_bias = Op(
+        "conv2d's bias gradient",
+        |grad: Given<'_>| for_real!(grad.0, T => bias_gradient::<T>(problem, grad)),
+    );
     let of_input = match input.track_op() {
         true => Some(grad.apply_op2_no_bwd(weight, &of_input)?),
         false => None,
@@ -127,29 +228,55 @@ pub(in crate::ops) fn gradients(
     Ok((of_input, of_weight, of_bias))
 }
 
-/// Runs a kernel that writes `shape` from what it is given.
+/// A product that writes `shape`, or as many of it as its depth has parts, which are summed.
 fn sum<T: Real>(
-    (name, sizes, blocks): (&str, Sizes, LaunchConfig),
-    given: &[Given<'_>],
+    name: &str,
+    product: &Product,
+    [a, b]: &[Given<'_>; 2],
     shape: &Shape,
 ) -> Result<(CudaStorage, Shape)> {
-    let device = given[0].0.device();
-    let mut to = room::<T>(device, shape.elem_count())?;
-    let views = given
-        .iter()
-        .map(|(storage, layout)| view::<T>(storage, layout));
-    let views = views.collect::<Result<Vec<_>>>()?;
-    if shape.elem_count() > 0 {
-        let kernel = SOURCE.kernel::<T>(device, name)?;
-        let mut call = kernel.call();
-        call.arg(&mut to);
-        for view in &views {
-            call.arg(view);
-        }
-        call.arg(&sizes);
-        // SAFETY: the arguments are the kernel's, and their lengths the sizes'.
-        #[allow(unsafe_code)]
-        unsafe { call.launch(blocks) }.map_err(candle_core::Error::wrap)?;
+    let device = a.0.device();
+    let (n, splits) = (shape.elem_count(), product.cut.splits);
+    let mut parts = room::<T>(device, n * splits)?;
+    let (a, b) = (view::<T>(a.0, a.1)?, view::<T>(b.0, b.1)?);
+    if n == 0 {
+        return Ok((wrap(parts, device), shape.clone()));
     }
+    let kernel = product.kernel::<T>(device, name)?;
+    let mut call = kernel.call();
+    call.arg(&mut parts).arg(&a).arg(&b).arg(&product.sizes);
+    // SAFETY: the arguments are the kernel's, and their lengths the sizes'.
+    #[allow(unsafe_code)]
+    unsafe { call.launch(product.blocks()) }.map_err(candle_core::Error::wrap)?;
+    if splits == 1 {
+        return Ok((wrap(parts, device), shape.clone()));
+    }
+    let mut to = room::<T>(device, n)?;
+    let kernel = SOURCE.kernel_with::<T>(device, "conv2d_sum", &product.macros)?;
+    let (numbers, splits) = (int("weights", n)?, product.sizes.splits);
+    let mut call = kernel.call();
+    call.arg(&mut to).arg(&parts).arg(&numbers).arg(&splits);
+    // SAFETY: the arguments are the kernel's, and their lengths the sizes'.
+    #[allow(unsafe_code)]
+    unsafe { call.launch(config(n.div_ceil(256), 256)) }.map_err(candle_core::Error::wrap)?;
     Ok((wrap(to, device), shape.clone()))
+}
+
+fn bias_gradient<T: Real>(
+    problem: &Problem,
+    (grad, layout): Given<'_>,
+) -> Result<(CudaStorage, Shape)> {
+    let device = grad.device();
+    let shape = Shape::from(problem.out_channels);
+    let mut to = room::<T>(device, problem.out_channels)?;
+    let grad = view::<T>(grad, layout)?;
+    let macros = macros(&problem.geometry);
+    let kernel = SOURCE.kernel_with::<T>(device, "conv2d_bias_gradient", &macros)?;
+    let sizes = Sizes::new(problem)?;
+    let mut call = kernel.call();
+    call.arg(&mut to).arg(&grad).arg(&sizes);
+    // SAFETY: the arguments are the kernel's, and their lengths the sizes'.
+    #[allow(unsafe_code)]
+    unsafe { call.launch(sums(problem.out_channels)) }.map_err(candle_core::Error::wrap)?;
+    Ok((wrap(to, device), shape))
 }

@@ -7,7 +7,7 @@ use candle_core::cuda_backend::cudarc::driver::{
 };
 use candle_core::{CudaStorage, Result, Shape, Tensor};
 
-use super::launch::{Real, Source, each, for_real, room, sums, view, wrap};
+use super::launch::{Real, Source, each, for_real, or_nowhere, room, sums, view, wrap};
 use super::op::{Given, Op};
 use crate::loss::Reduction;
 use crate::ops::cross_entropy::{Places, Rule};
@@ -53,19 +53,6 @@ struct Loss {
     weight: Option<CudaSlice<f64>>,
     divisor: CudaSlice<f64>,
     device: CudaDevice,
-}
-
-/// An address that no kernel follows.
-const NOWHERE: u64 = 0;
-
-/// Adds a slice, or an address that is not followed.
-macro_rules! or_nowhere {
-    ($call:expr, $slice:expr) => {
-        match $slice {
-            Some(slice) => $call.arg(slice),
-            None => $call.arg(&NOWHERE),
-        }
-    };
 }
 
 impl Loss {

@@ -42,6 +42,20 @@ macro_rules! for_real {
 }
 pub(super) use for_real;
 
+/// An address that no kernel follows.
+pub(super) const NOWHERE: u64 = 0;
+
+/// Adds a slice, or an address that is not followed.
+macro_rules! or_nowhere {
+    ($call:expr, $slice:expr) => {
+        match $slice {
+            Some(slice) => $call.arg(slice),
+            None => $call.arg(&$crate::ops::cuda::launch::NOWHERE),
+        }
+    };
+}
+pub(super) use or_nowhere;
+
 /// A file of kernels.
 pub(super) struct Source {
     pub(super) name: &'static str,
@@ -51,16 +65,34 @@ pub(super) struct Source {
 impl Source {
     /// One of its kernels, for numbers of type `T`.
     pub(super) fn kernel<T: Real>(&self, device: &CudaDevice, name: &str) -> Result<Kernel> {
+        self.kernel_with::<T>(device, name, &[])
+    }
+
+    /// One of its kernels, compiled with these macros.
+    pub(super) fn kernel_with<T: Real>(
+        &self,
+        device: &CudaDevice,
+        name: &str,
+        macros: &[(&str, usize)],
+    ) -> Result<Kernel> {
         static COMPILED: Mutex<Option<HashMap<String, String>>> = Mutex::new(None);
         let context = device.cuda_stream().context().clone();
         let (major, minor) = context
             .compute_capability()
             .map_err(candle_core::Error::wrap)?;
-        let module = format!("candlelight {} {} {major}.{minor}", self.name, T::NAME);
+        let defined: Vec<String> = macros
+            .iter()
+            .map(|(name, to)| format!("-D{name}={to}"))
+            .collect();
+        let (own, real) = (self.name, T::NAME);
+        let module = format!(
+            "candlelight {own} {real} {} {major}.{minor}",
+            defined.join(" ")
+        );
         let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
         let compiled = compiled.get_or_insert_default();
         if !compiled.contains_key(&module) {
-            let ptx = compile::<T>(self.name, self.text, (major, minor))?;
+            let ptx = compile::<T>(self.name, self.text, (major, minor), defined)?;
             compiled.insert(module.clone(), ptx);
         }
         let function = device.get_or_load_custom_func(name, &module, &compiled[&module])?;
@@ -76,15 +108,17 @@ pub(super) fn compile<T: Real>(
     name: &str,
     text: &str,
     (major, minor): (i32, i32),
+    mut options: Vec<String>,
 ) -> Result<String> {
+    options.extend([
+        "--std=c++17".into(),
+        format!("--gpu-architecture=compute_{major}{minor}"),
+        format!("-Dreal={}", T::NAME),
+        // NVRTC has no header for it.
+        "-DINFINITY=__int_as_float(0x7f800000)".into(),
+    ]);
     let options = CompileOptions {
-        options: vec![
-            "--std=c++17".into(),
-            format!("--gpu-architecture=compute_{major}{minor}"),
-            format!("-Dreal={}", T::NAME),
-            // NVRTC has no header for it.
-            "-DINFINITY=__int_as_float(0x7f800000)".into(),
-        ],
+        options,
         name: Some(format!("{name}.cu")),
         ..CompileOptions::default()
     };
@@ -139,7 +173,7 @@ pub(super) fn sums(n: usize) -> LaunchConfig {
     config(n, 256)
 }
 
-fn config(blocks: usize, threads: usize) -> LaunchConfig {
+pub(super) fn config(blocks: usize, threads: usize) -> LaunchConfig {
     LaunchConfig {
         grid_dim: (blocks as u32, 1, 1),
         block_dim: (threads as u32, 1, 1),

@@ -1,6 +1,6 @@
-// The convolution and its gradients, for every parameter. `real` is float or double, given when it is compiled.
-// A thread computes an output by itself, or a block of threads a sum in a fixed order: no result depends on
-// which thread is first.
+// The convolution and its gradients, for every parameter, as products of matrices (tile.cuh), one for each group. `real` is
+// float or double, given when it is compiled; so are KERNEL_H, KERNEL_W, STRIDE_H and STRIDE_W where they are known, since
+// to divide by a constant takes a few instructions.
 
 struct Conv2d {
     int images, in_channels, out_channels, groups;
@@ -8,106 +8,286 @@ struct Conv2d {
     int kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
     // Zeros above and to the left.
     int before_h, before_w;
+    // How the product is cut.
+    int tiles_m, tiles_n, splits;
 };
 
-// out (N, O, H', W'), in (N, C, H, W), weight (O, C / groups, rows, columns); bias (O) where has_bias.
-extern "C" __global__ void conv2d_forward(
-    real *out, const real *in, const real *weight, const real *bias, int has_bias, Conv2d c)
+#ifndef KERNEL_H
+#define KERNEL_H c.kernel_h
+#define KERNEL_W c.kernel_w
+#define STRIDE_H c.stride_h
+#define STRIDE_W c.stride_w
+#endif
+
+// What a block computes: a tile of a group, of a part of the depth.
+struct Part {
+    int m, n, group, split;
+};
+
+static __device__ Part part_of(const Conv2d &c)
 {
-    const long long total = (long long)c.images * c.out_channels * c.out_h * c.out_w;
-    const int channels = c.in_channels / c.groups;
-    const int outputs = c.out_channels / c.groups;
-    for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < total;
-         i += (long long)gridDim.x * blockDim.x) {
-        const int x = i % c.out_w;
-        const int y = i / c.out_w % c.out_h;
-        const int o = i / c.out_w / c.out_h % c.out_channels;
-        const int n = i / c.out_w / c.out_h / c.out_channels;
-        const int first = o / outputs * channels;
-        const real *w = weight + (long long)o * channels * c.kernel_h * c.kernel_w;
-        real sum = has_bias ? bias[o] : (real)0;
-        for (int k = 0; k < channels; k++) {
-            const real *plane = in + ((long long)n * c.in_channels + first + k) * c.in_h * c.in_w;
-            for (int r = 0; r < c.kernel_h; r++) {
-                const int row = y * c.stride_h - c.before_h + r * c.dilation_h;
-                if (row < 0 || row >= c.in_h) {
-                    continue;
-                }
-                for (int s = 0; s < c.kernel_w; s++) {
-                    const int column = x * c.stride_w - c.before_w + s * c.dilation_w;
-                    if (column >= 0 && column < c.in_w) {
-                        sum += w[(k * c.kernel_h + r) * c.kernel_w + s] * plane[row * c.in_w + column];
-                    }
-                }
+    const int tile = blockIdx.x % (c.tiles_m * c.tiles_n), rest = blockIdx.x / (c.tiles_m * c.tiles_n);
+    return {tile % c.tiles_m, tile / c.tiles_m, rest % c.groups, rest / c.groups};
+}
+
+// A pixel or a tap: how far along it is, and its row and column.
+struct At {
+    int offset, y, x;
+};
+
+// The pixels of the output, and under each the taps of a filter in the input.
+template <bool ALONG_K> struct PatchesOf {
+    typedef At Row;
+    static constexpr bool along_k = ALONG_K;
+    const Conv2d &c;
+    const real *in;
+
+    __device__ At pixel(int i) const
+    {
+        const int x = i % c.out_w, y = i / c.out_w % c.out_h, n = i / c.out_w / c.out_h;
+        // One that there is not is anywhere.
+        return {n < c.images ? n * c.in_channels * c.in_h * c.in_w : 0, y * STRIDE_H - c.before_h,
+            x * STRIDE_W - c.before_w};
+    }
+
+    __device__ At tap(int k) const
+    {
+        const int s = k % KERNEL_W, r = k / KERNEL_W % KERNEL_H, channel = k / KERNEL_W / KERNEL_H;
+        const bool there = channel < c.in_channels / c.groups;
+        return {there ? channel * c.in_h * c.in_w : 0, r * c.dilation_h, s * c.dilation_w};
+    }
+
+    __device__ real value(const At &pixel, const At &tap) const
+    {
+        const int y = pixel.y + tap.y, x = pixel.x + tap.x;
+        const bool inside = y >= 0 && y < c.in_h && x >= 0 && x < c.in_w;
+        return inside ? in[pixel.offset + tap.offset + y * c.in_w + x] : (real)0;
+    }
+};
+
+struct ForwardPatches : PatchesOf<false> {
+    __device__ At row(int m) const { return pixel(m); }
+    __device__ At column(int k) const { return tap(k); }
+    __device__ real at(const At &row, const At &column) const { return value(row, column); }
+};
+
+// A group's filters: (outputs, depth).
+struct Filters {
+    typedef int Row;
+    static constexpr bool along_k = true;
+    const real *weight;
+    int outputs, depth;
+
+    __device__ int row(int o) const { return o < outputs ? o * depth : 0; }
+    __device__ int column(int k) const { return k; }
+    __device__ real at(int row, int column) const { return weight[row + column]; }
+};
+
+// To (N, channels, H, W), from a group's first channel on: rows are pixels, columns channels.
+struct ToImages {
+    real *to;
+    const real *bias;
+    int images, channels, pixels, columns;
+
+    struct Spot {
+        int at[4];
+    };
+
+    __device__ Spot spot(int m) const
+    {
+        Spot spot;
+        for (int i = 0; i < 4; i++) {
+            const int n = (m + i) / pixels;
+            spot.at[i] = n < images ? n * channels * pixels + (m + i) % pixels : -1;
+        }
+        return spot;
+    }
+
+    __device__ int column(int n) const { return n * pixels; }
+
+    __device__ void put(const Spot &spot, int column, int n, const real (&values)[4]) const
+    {
+        if (n >= columns) {
+            return;
+        }
+        const real own = bias ? bias[n] : (real)0;
+        for (int i = 0; i < 4; i++) {
+            if (spot.at[i] >= 0) {
+                to[spot.at[i] + column] = values[i] + own;
             }
         }
-        out[i] = sum;
     }
+};
+
+// out (N, O, H', W'), in (N, C, H, W), weight (O, C / groups, rows, columns); bias (O) or null.
+template <class T>
+static __device__ void forward_of(real *out, const real *in, const real *weight, const real *bias, const Conv2d &c)
+{
+    const Part part = part_of(c);
+    const int channels = c.in_channels / c.groups, outputs = c.out_channels / c.groups;
+    const int depth = channels * KERNEL_H * KERNEL_W, pixels = c.out_h * c.out_w;
+    const ForwardPatches patches = {{c, in + part.group * channels * c.in_h * c.in_w}};
+    const Filters filters = {weight + part.group * outputs * depth, outputs, depth};
+    const ToImages to = {out + part.group * outputs * pixels, bias ? bias + part.group * outputs : 0, c.images,
+        c.out_channels, pixels, outputs};
+    product<T>(patches, filters, to, part.m * T::m, part.n * T::n, 0, depth);
 }
+
+// The pixels of the input, and for each tap of each output the gradient that it had a part in.
+struct GradientPatches {
+    typedef At Row;
+    static constexpr bool along_k = false;
+    const Conv2d &c;
+    const real *grad;
+
+    __device__ At row(int m) const
+    {
+        const int x = m % c.in_w, y = m / c.in_w % c.in_h, n = m / c.in_w / c.in_h;
+        return {n < c.images ? n * c.out_channels * c.out_h * c.out_w : 0, y + c.before_h, x + c.before_w};
+    }
+
+    __device__ At column(int k) const
+    {
+        const int s = k % KERNEL_W, r = k / KERNEL_W % KERNEL_H, o = k / KERNEL_W / KERNEL_H;
+        return {o * c.out_h * c.out_w, r * c.dilation_h, s * c.dilation_w};
+    }
+
+    __device__ real at(const At &row, const At &column) const
+    {
+        int y = row.y - column.y, x = row.x - column.x;
+        bool there = y >= 0 && x >= 0;
+        if (STRIDE_H > 1 || STRIDE_W > 1) {
+            there = there && y % STRIDE_H == 0 && x % STRIDE_W == 0;
+            y /= STRIDE_H;
+            x /= STRIDE_W;
+        }
+        there = there && y < c.out_h && x < c.out_w;
+        return there ? grad[row.offset + column.offset + y * c.out_w + x] : (real)0;
+    }
+};
+
+// A group's filters: of each channel, for each tap of each output.
+struct FiltersOfChannels {
+    typedef int Row;
+    static constexpr bool along_k = true;
+    const Conv2d &c;
+    const real *weight;
+    int channels;
+
+    __device__ int row(int channel) const { return channel < channels ? channel * KERNEL_H * KERNEL_W : 0; }
+
+    __device__ int column(int k) const
+    {
+        const int area = KERNEL_H * KERNEL_W;
+        return k / area * channels * area + k % area;
+    }
+
+    __device__ real at(int row, int column) const { return weight[row + column]; }
+};
 
 // to (N, C, H, W): what flows back to each input, from grad (N, O, H', W').
-extern "C" __global__ void conv2d_input_gradient(
-    real *to, const real *grad, const real *weight, Conv2d c)
+template <class T>
+static __device__ void input_gradient_of(real *to, const real *grad, const real *weight, const Conv2d &c)
 {
-    const long long total = (long long)c.images * c.in_channels * c.in_h * c.in_w;
-    const int channels = c.in_channels / c.groups;
-    const int outputs = c.out_channels / c.groups;
-    for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < total;
-         i += (long long)gridDim.x * blockDim.x) {
-        const int column = i % c.in_w;
-        const int row = i / c.in_w % c.in_h;
-        const int k = i / c.in_w / c.in_h % c.in_channels;
-        const int n = i / c.in_w / c.in_h / c.in_channels;
-        const int first = k / channels * outputs;
-        real sum = 0;
-        for (int o = first; o < first + outputs; o++) {
-            const real *plane = grad + ((long long)n * c.out_channels + o) * c.out_h * c.out_w;
-            const real *w = weight + ((long long)o * channels + k % channels) * c.kernel_h * c.kernel_w;
-            for (int r = 0; r < c.kernel_h; r++) {
-                const int down = row + c.before_h - r * c.dilation_h;
-                if (down < 0 || down % c.stride_h != 0 || down / c.stride_h >= c.out_h) {
-                    continue;
-                }
-                for (int s = 0; s < c.kernel_w; s++) {
-                    const int right = column + c.before_w - s * c.dilation_w;
-                    if (right >= 0 && right % c.stride_w == 0 && right / c.stride_w < c.out_w) {
-                        sum += w[r * c.kernel_w + s] * plane[down / c.stride_h * c.out_w + right / c.stride_w];
-                    }
-                }
-            }
-        }
-        to[i] = sum;
-    }
+    const Part part = part_of(c);
+    const int channels = c.in_channels / c.groups, outputs = c.out_channels / c.groups;
+    const int area = KERNEL_H * KERNEL_W, pixels = c.in_h * c.in_w;
+    const GradientPatches patches = {c, grad + part.group * outputs * c.out_h * c.out_w};
+    const FiltersOfChannels filters = {c, weight + part.group * outputs * channels * area, channels};
+    const ToImages images = {to + part.group * channels * pixels, 0, c.images, c.in_channels, pixels, channels};
+    product<T>(patches, filters, images, part.m * T::m, part.n * T::n, 0, outputs * area);
 }
 
-// to (O, C / groups, rows, columns): a block for each weight, of 256 threads.
-extern "C" __global__ void conv2d_weight_gradient(
-    real *to, const real *in, const real *grad, Conv2d c)
-{
-    const int channels = c.in_channels / c.groups;
-    const int outputs = c.out_channels / c.groups;
-    const int s = blockIdx.x % c.kernel_w;
-    const int r = blockIdx.x / c.kernel_w % c.kernel_h;
-    const int k = blockIdx.x / c.kernel_w / c.kernel_h % channels;
-    const int o = blockIdx.x / c.kernel_w / c.kernel_h / channels;
-    const int from = o / outputs * channels + k;
-    const int pixels = c.out_h * c.out_w;
-    const long long terms = (long long)c.images * pixels;
-    real sum = 0;
-    for (long long i = threadIdx.x; i < terms; i += blockDim.x) {
-        const int x = i % c.out_w;
-        const int y = i / c.out_w % c.out_h;
-        const int n = i / pixels;
-        const int row = y * c.stride_h - c.before_h + r * c.dilation_h;
-        const int column = x * c.stride_w - c.before_w + s * c.dilation_w;
-        if (row >= 0 && row < c.in_h && column >= 0 && column < c.in_w) {
-            sum += grad[((long long)n * c.out_channels + o) * pixels + y * c.out_w + x]
-                * in[(((long long)n * c.in_channels + from) * c.in_h + row) * c.in_w + column];
+// A group's gradients: of each output its pixels, image by image.
+struct GradientsOfOutputs {
+    typedef int Row;
+    static constexpr bool along_k = true;
+    const Conv2d &c;
+    const real *grad;
+    int outputs;
+
+    __device__ int row(int o) const { return o < outputs ? o * c.out_h * c.out_w : 0; }
+
+    __device__ int column(int k) const
+    {
+        const int pixels = c.out_h * c.out_w;
+        return k / pixels * c.out_channels * pixels + k % pixels;
+    }
+
+    __device__ real at(int row, int column) const { return grad[row + column]; }
+};
+
+// As above, its pixels along the depth.
+struct WeightPatches : PatchesOf<true> {
+    __device__ At row(int n) const { return tap(n); }
+    __device__ At column(int k) const { return pixel(k); }
+    __device__ real at(const At &row, const At &column) const { return value(column, row); }
+};
+
+// To (rows, columns).
+struct ToMatrix {
+    real *to;
+    int rows, columns;
+
+    __device__ int spot(int m) const { return m; }
+    __device__ int column(int n) const { return n; }
+
+    __device__ void put(int m, int, int n, const real (&values)[4]) const
+    {
+        for (int i = 0; i < 4; i++) {
+            if (m + i < rows && n < columns) {
+                to[(m + i) * columns + n] = values[i];
+            }
         }
     }
-    sum = sum_of_block(sum);
-    if (threadIdx.x == 0) {
-        to[blockIdx.x] = sum;
+};
+
+// parts (splits, O, C / groups, rows, columns): sums over a part of all images' pixels.
+template <class T>
+static __device__ void weight_gradient_of(real *parts, const real *in, const real *grad, const Conv2d &c)
+{
+    const Part part = part_of(c);
+    const int channels = c.in_channels / c.groups, outputs = c.out_channels / c.groups;
+    const int depth = channels * KERNEL_H * KERNEL_W, pixels = c.out_h * c.out_w;
+    const GradientsOfOutputs grads = {c, grad + part.group * outputs * pixels, outputs};
+    const WeightPatches patches = {{c, in + part.group * channels * c.in_h * c.in_w}};
+    const ToMatrix to = {parts + (part.split * c.groups + part.group) * outputs * depth, outputs, depth};
+    const int all = c.images * pixels, strips = (all + T::k - 1) / T::k;
+    const int from = (int)((long long)strips * part.split / c.splits) * T::k;
+    const int end = (int)((long long)strips * (part.split + 1) / c.splits) * T::k;
+    product<T>(grads, patches, to, part.m * T::m, part.n * T::n, from, end < all ? end : all);
+}
+
+#define CONV2D(m, n) \
+    extern "C" __global__ void __launch_bounds__(128, 3) conv2d_forward_##m##x##n( \
+        real *out, const real *in, const real *weight, const real *bias, Conv2d c) \
+    { \
+        forward_of<Tile<float32, m, n, 16>>(out, in, weight, bias, c); \
+    } \
+    extern "C" __global__ void __launch_bounds__(128, 3) conv2d_input_gradient_##m##x##n( \
+        real *to, const real *grad, const real *weight, Conv2d c) \
+    { \
+        input_gradient_of<Tile<float32, m, n, 16>>(to, grad, weight, c); \
+    } \
+    extern "C" __global__ void __launch_bounds__(128, 3) conv2d_weight_gradient_##m##x##n( \
+        real *parts, const real *in, const real *grad, Conv2d c) \
+    { \
+        weight_gradient_of<Tile<float32, m, n, 16>>(parts, in, grad, c); \
+    }
+
+CONV2D(128, 64)
+CONV2D(64, 32)
+
+// to (n): the sums of the parts. A thread for each.
+extern "C" __global__ void conv2d_sum(real *to, const real *parts, int n, int splits)
+{
+    const int i = blockIdx.x * blockDim.x + threadIdx.x;
+    real sum = 0;
+    for (int split = 0; split < splits && i < n; split++) {
+        sum += parts[(long long)split * n + i];
+    }
+    if (i < n) {
+        to[i] = sum;
     }
 }
 

@@ -18,6 +18,7 @@ struct Product {
 // Row m is a pixel, column k a tap. With POOL four rows are the pixels of a window of 2 × 2; rows and columns are
 // the windows'.
 template <bool POOL, bool ALONG_K> struct Patches {
+    typedef int Row;
     static constexpr bool along_k = ALONG_K;
     const Product &p;
 
@@ -38,6 +39,7 @@ template <bool POOL, bool ALONG_K> struct Patches {
 };
 
 template <bool ALONG_K> struct Weights {
+    typedef int Row;
     static constexpr bool along_k = ALONG_K;
     const Product &p;
 
@@ -283,6 +285,7 @@ struct WeightGradient {
 
 // Of a fully connected layer images have one pixel, and neighbouring threads take neighbouring channels.
 template <bool LINEAR> struct Gradients {
+    typedef int Row;
     static constexpr bool along_k = !LINEAR;
     const WeightGradient &p;
 
@@ -301,6 +304,7 @@ template <bool LINEAR> struct Gradients {
 };
 
 template <bool LINEAR> struct Inputs {
+    typedef int Row;
     static constexpr bool along_k = !LINEAR;
     static constexpr int ones = -1;
     const WeightGradient &p;

@@ -144,7 +144,7 @@ template <class T> struct Sums<T, false> {
 
 // One side of the tile on its way into shared memory. `Operand` states: along_k, whether neighbouring threads take
 // neighbours along k (or else along the side); row(i), where row i begins, which for one that there is not is anywhere;
-// column(k), how far along number k is; at(row, column).
+// column(k), how far along number k is; at(row, column). What row and column give is of its choice.
 template <class T, int side, class Operand> struct Strip {
     static constexpr int own = side * T::k / T::threads;
     static_assert(side * T::k % T::threads == 0, "threads with unequal shares");
@@ -152,7 +152,7 @@ template <class T, int side, class Operand> struct Strip {
     static constexpr bool one_depth = Operand::along_k && T::threads % T::k == 0;
 
     const Operand &operand;
-    int rows[own];
+    typename Operand::Row rows[own];
     real next[own];
 
     __device__ Strip(const Operand &operand, int first) : operand(operand)
@@ -172,9 +172,10 @@ template <class T, int side, class Operand> struct Strip {
     {
         const bool whole = from + T::k <= to;
         if (one_depth) {
+            // Beyond the end, the last one's column, which is there.
             const int k = from + depth(0);
             const bool there = whole || k < to;
-            const int column = there ? operand.column(k) : 0;
+            const auto column = operand.column(there ? k : to - 1);
 #pragma unroll
             for (int i = 0; i < own; i++) {
                 next[i] = there ? operand.at(rows[i], column) : (real)0;
