@@ -40,6 +40,9 @@ struct Args {
     /// Where it runs: cpu, cuda, or auto for CUDA where it can be had
     #[arg(long, default_value = "auto")]
     device: String,
+    /// As what a CUDA card multiplies: f32, TF32 or bf16
+    #[arg(long, value_enum, default_value_t = PrecisionName::Highest)]
+    float32_matmul_precision: PrecisionName,
     /// Which network
     #[arg(long, value_enum, default_value_t = NetName::Small)]
     net: NetName,
@@ -56,6 +59,14 @@ struct Args {
     /// End with one line that is a JSON object; its final_loss is the last epoch's mean training loss
     #[arg(long)]
     json: bool,
+}
+
+/// Those of `torch.set_float32_matmul_precision`.
+#[derive(Clone, Copy, ValueEnum)]
+enum PrecisionName {
+    Highest,
+    High,
+    Medium,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -165,6 +176,11 @@ fn fit(
     let mut trainer = Trainer::builder(net, criterion, sgd)
         .device(&device)
         .epochs(usize::from(args.epochs))
+        .float32_matmul_precision(match args.float32_matmul_precision {
+            PrecisionName::Highest => Precision::Highest,
+            PrecisionName::High => Precision::High,
+            PrecisionName::Medium => Precision::Medium,
+        })
         .on_progress(bar()?);
     if let Some(group) = group {
         trainer = trainer.process_group(group);

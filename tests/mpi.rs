@@ -83,8 +83,11 @@ fn run_rank(how: &str, batch_size: &str, checkpoint: &Path) -> Anything<()> {
     };
     let images = Unlucky {
         images: Subset::new(mnist(false)?, (0..IMAGES).collect())?,
-        // In the second epoch.
-        left: AtomicUsize::new(IMAGES / group.world_size() + 100),
+        // In the second epoch; or in the first one that it takes.
+        left: AtomicUsize::new(match how {
+            "killed-again" => 100,
+            _ => IMAGES / group.world_size() + 100,
+        }),
         how: match group.rank() {
             1 => how.into(),
             _ => String::new(),
@@ -149,7 +152,7 @@ impl Dataset for Unlucky {
     fn get(&self, index: usize) -> Result<(Tensor, i64)> {
         let left = self.left.fetch_sub(1, Ordering::Relaxed);
         match &self.how[..] {
-            "killed" if left == 0 => {
+            "killed" | "killed-again" if left == 0 => {
                 let own = std::process::id().to_string();
                 Command::new("kill").args(["-9", &own]).status().ok();
                 std::thread::sleep(Duration::from_secs(60));
@@ -245,16 +248,19 @@ fn killed(folder: &Path) -> Anything<()> {
         folder.join("broken.safetensors"),
     );
     let expected = lines(&start(Some(2), "well", 32, &whole)?)?;
-    let before = Instant::now();
-    let output = start(Some(2), "killed", 32, &broken)?;
-    let (error, took) = (String::from_utf8_lossy(&output.stderr), before.elapsed());
     let said = format!(
         "rank 0 of 2 was told to end, as the launcher does when another rank has died; \
          start all ranks again and resume from {}, which holds epoch 1",
         broken.display()
     );
-    if output.status.success() || !error.contains(&said) || took > Duration::from_secs(60) {
-        return Err(format!("after {took:?}, {}: {error}", output.status).into());
+    // Again after a resume, before a checkpoint of its own: the one that it came from is named.
+    for how in ["killed", "killed-again"] {
+        let before = Instant::now();
+        let output = start(Some(2), how, 32, &broken)?;
+        let (error, took) = (String::from_utf8_lossy(&output.stderr), before.elapsed());
+        if output.status.success() || !error.contains(&said) || took > Duration::from_secs(60) {
+            return Err(format!("{how}: after {took:?}, {}: {error}", output.status).into());
+        }
     }
     let found = lines(&start(Some(2), "well", 32, &broken)?)?;
     match found == expected {

@@ -23,6 +23,7 @@ enum Result {
     not_found = 500,
     not_supported = 801,
     capture_unsupported = 900,
+    capture_unjoined = 904,
     stream_capturing = 905,
 };
 
@@ -50,11 +51,20 @@ struct Graph {
 };
 
 struct Stream {
+    // Of the stream that is captured, and of those that wait for an event of its.
     Graph *capturing = nullptr;
+    // How many launches the graph had after this stream's last one, and how many of them the captured stream waits for.
+    size_t last = 0, joined = 0;
 };
 
-// The stream that is captured: one at a time.
+struct Event {
+    Stream *of = nullptr;
+    size_t launches = 0;
+};
+
+// The stream that is captured: one at a time; and those that joined it.
 Stream *captured = nullptr;
+std::set<Stream *> forked;
 
 int not_while_capturing(const char *what)
 {
@@ -112,13 +122,34 @@ CARD(cuGetErrorName, int, const char **text) { return *text = "EMULATED_CARD", s
 CARD(cuStreamCreate, Stream **stream, unsigned) { return *stream = new Stream, success; }
 CARD(cuStreamDestroy_v2, Stream *stream) { return delete stream, success; }
 CARD(cuStreamSynchronize, Stream *) { return not_while_capturing("a wait for a stream"); }
-CARD(cuStreamWaitEvent, Stream *, void *, unsigned) { return not_while_capturing("a wait for an event"); }
+CARD(cuStreamWaitEvent, Stream *stream, Event *event, unsigned)
+{
+    if (!captured) {
+        return success;
+    }
+    if (!event->of || !event->of->capturing) {
+        return not_while_capturing("a wait for an event from outside");
+    }
+    if (stream == captured) {
+        event->of->joined = event->launches;
+    } else {
+        stream->capturing = captured->capturing;
+        forked.insert(stream);
+    }
+    return success;
+}
 CARD(cuStreamIsCapturing, Stream *stream, int *status) { return *status = stream->capturing != nullptr, success; }
-CARD(cuEventCreate, void **event, unsigned) { return *event = malloc(1), success; }
-CARD(cuEventDestroy_v2, void *event) { return free(event), success; }
-CARD(cuEventRecord, void *, Stream *) { return not_while_capturing("an event"); }
-CARD(cuEventSynchronize, void *) { return not_while_capturing("a wait for an event"); }
-CARD(cuEventQuery, void *) { return success; }
+CARD(cuEventCreate, Event **event, unsigned) { return *event = new Event, success; }
+CARD(cuEventDestroy_v2, Event *event) { return delete event, success; }
+CARD(cuEventRecord, Event *event, Stream *stream)
+{
+    if (captured && !stream->capturing) {
+        return not_while_capturing("an event of another stream");
+    }
+    return *event = captured ? Event{stream, stream->last} : Event{}, success;
+}
+CARD(cuEventSynchronize, Event *) { return not_while_capturing("a wait for an event"); }
+CARD(cuEventQuery, Event *) { return success; }
 
 CARD(cuMemAllocAsync, void **memory, size_t bytes, Stream *)
 {
@@ -199,6 +230,7 @@ CARD(cuLaunchKernel, Function *function, unsigned blocks, unsigned, unsigned, un
     }
     if (stream && stream->capturing) {
         stream->capturing->launches.push_back(launch);
+        stream->last = stream->capturing->launches.size();
         return success;
     }
     return run(launch);
@@ -216,7 +248,17 @@ CARD(cuStreamEndCapture, Stream *stream, Graph **graph)
 {
     *graph = stream->capturing;
     captured = nullptr;
-    return stream->capturing = nullptr, success;
+    stream->capturing = nullptr;
+    int error = success;
+    for (Stream *other : forked) {
+        if (other->joined < other->last) {
+            fprintf(stderr, "emulated card: a capture ends before what it forked\n");
+            error = capture_unjoined;
+        }
+        *other = Stream();
+    }
+    forked.clear();
+    return error;
 }
 CARD(cuGraphInstantiateWithFlags, Graph **ready, Graph *graph, unsigned long long)
 {

@@ -5,7 +5,7 @@ use super::plan::{Epoch, Grid, Settings};
 use super::planner::Planner;
 
 /// The numbers of one parameter that a block of threads changes.
-const BLOCK: usize = 512;
+const BLOCK: usize = 256;
 
 impl Planner<'_> {
     pub(super) fn gather(&mut self, epoch: &Epoch) {
@@ -63,12 +63,14 @@ impl Planner<'_> {
         self.parameters.reverse();
         let mut blocks = Vec::new();
         for (i, parameter) in self.parameters.iter().enumerate() {
-            for first in (0..parameter.numbers).step_by(BLOCK) {
-                let end = parameter.numbers.min(first + BLOCK);
-                blocks.extend([i, first, end].map(|number| number as i32));
+            // Many parts are summed by several threads, or the few numbers of a first layer would be waited for.
+            let shares = if parameter.parts >= 16 { 8 } else { 1 };
+            for first in (0..parameter.numbers).step_by(BLOCK / shares) {
+                let end = parameter.numbers.min(first + BLOCK / shares);
+                blocks.extend([i, first, end, shares].map(|number| number as i32));
             }
         }
-        let n = blocks.len() / 3;
+        let n = blocks.len() / 4;
         let blocks = self.memory.table(Table::Ints(blocks));
         let places = [epoch.parameters, blocks, epoch.steps, epoch.now];
         let words = places.map(Word::At).into();

@@ -13,6 +13,8 @@ pub(crate) struct Launch {
     pub(crate) function: String,
     pub(crate) words: Vec<Word>,
     pub(crate) grid: Grid,
+    /// Whether it needs what came before it, and is needed by the last launch alone.
+    pub(crate) aside: bool,
 }
 
 /// Blocks of threads.
@@ -132,10 +134,11 @@ impl Plan {
         planner.loss(&epoch);
         if let Some(optimizer) = settings.optimizer {
             for i in (0..layers.len()).rev() {
+                // What goes on beside the rest begins as soon as it can.
+                planner.weight_gradient(i);
                 if i > 0 {
                     planner.input_gradient(i);
                 }
-                planner.weight_gradient(i);
             }
             planner.update(&epoch, optimizer);
         }

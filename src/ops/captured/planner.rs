@@ -143,6 +143,7 @@ impl Planner<'_> {
             function,
             words,
             grid,
+            aside: kind == "WeightGradient",
         });
     }
 

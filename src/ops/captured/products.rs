@@ -148,7 +148,8 @@ impl Planner<'_> {
         let (pixels, stride) = (layer.pixels(), layer.geometry.stride);
         let all = batch * pixels.h * pixels.w;
         let row = layer.depth() + 1;
-        let most_splits = all.div_ceil(STRIP) / 4;
+        // With fewer strips the parts would take longer to sum than to compute.
+        let most_splits = all.div_ceil(STRIP) / 8;
         let size = [layer.out_channels, row, all];
         let cut = cut(size, most_splits, self.card());
         let places = |row: usize| {

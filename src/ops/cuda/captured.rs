@@ -8,7 +8,7 @@ use candle_core::cuda_backend::cudarc::driver::sys::{
     CUgraphInstantiate_flags, CUstreamCaptureMode,
 };
 use candle_core::cuda_backend::cudarc::driver::{
-    CudaFunction, CudaGraph, CudaSlice, CudaStream, DevicePtr, DeviceRepr, LaunchConfig,
+    CudaEvent, CudaFunction, CudaGraph, CudaSlice, CudaStream, DevicePtr, DeviceRepr, LaunchConfig,
     PushKernelArg,
 };
 use candle_core::cuda_backend::{CudaDType, CudaDevice};
@@ -83,33 +83,20 @@ impl Captured {
             Memory::Buffer(..) => bail!("a buffer outside the parameters' table"),
         };
         let functions = functions(device, &plan)?;
-        let mut calls = functions.iter().zip(&plan.launches);
+        let context = stream.context();
+        let aside = context.new_stream().map_err(Error::wrap)?;
         stream
             .begin_capture(CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL)
             .map_err(Error::wrap)?;
-        let launched: Result<()> = calls.try_for_each(|(function, launch)| {
-            let mut words = Words([0; 48]);
-            for (to, word) in words.0.iter_mut().zip(&launch.words) {
-                *to = word.bits(address)?;
-            }
-            let config = LaunchConfig {
-                grid_dim: (launch.grid.blocks as u32, 1, 1),
-                block_dim: (launch.grid.threads as u32, 1, 1),
-                shared_mem_bytes: 0,
-            };
-            // SAFETY: the words are those of the kernel's parameter, and the places in them lie in memory that is kept.
-            #[allow(unsafe_code)]
-            let launched = unsafe { stream.launch_builder(function).arg(&words).launch(config) };
-            launched.map(drop).map_err(Error::wrap)
-        });
+        let launched = launch_all((&stream, &aside), &plan, &functions, address);
         // Ended whatever happened, or the stream would be of no more use.
         let graph = stream.end_capture(CUgraphInstantiate_flags(0));
-        launched?;
+        let _events = launched?;
         let Some(graph) = graph.map_err(Error::wrap)? else {
             bail!("CUDA captured no graph");
         };
         graph.upload().map_err(Error::wrap)?;
-        let reading = stream.context().new_stream().map_err(Error::wrap)?;
+        let reading = context.new_stream().map_err(Error::wrap)?;
         Ok(Self {
             plan,
             own,
@@ -221,6 +208,45 @@ impl Captured {
         }
         Ok(())
     }
+}
+
+/// Puts a plan's kernels into the streams' queues, the last after all others. The events by which one stream waits for
+/// the other are kept until the capture ends.
+fn launch_all(
+    (stream, aside): (&Arc<CudaStream>, &Arc<CudaStream>),
+    plan: &Plan,
+    functions: &[CudaFunction],
+    address: impl Fn(Memory) -> Result<u64> + Copy,
+) -> Result<Vec<CudaEvent>> {
+    let mut events = Vec::new();
+    let mut wait = |own: &CudaStream, other: &CudaStream| {
+        let event = other.record_event(None).map_err(Error::wrap)?;
+        own.wait(&event).map_err(Error::wrap)?;
+        events.push(event);
+        Ok::<_, Error>(())
+    };
+    let any_aside = plan.launches.iter().any(|launch| launch.aside);
+    for (i, (launch, function)) in plan.launches.iter().zip(functions).enumerate() {
+        let own = if launch.aside { aside } else { stream };
+        if launch.aside {
+            wait(aside, stream)?;
+        } else if any_aside && i + 1 == plan.launches.len() {
+            wait(stream, aside)?;
+        }
+        let mut words = Words([0; 48]);
+        for (to, word) in words.0.iter_mut().zip(&launch.words) {
+            *to = word.bits(address)?;
+        }
+        let config = LaunchConfig {
+            grid_dim: (launch.grid.blocks as u32, 1, 1),
+            block_dim: (launch.grid.threads as u32, 1, 1),
+            shared_mem_bytes: 0,
+        };
+        // SAFETY: the words are those of the kernel's parameter, and the places in them lie in memory that is kept.
+        #[allow(unsafe_code)]
+        unsafe { own.launch_builder(function).arg(&words).launch(config) }.map_err(Error::wrap)?;
+    }
+    Ok(events)
 }
 
 fn write(

@@ -208,7 +208,7 @@ pub(in crate::ops) fn gradients(
         "conv2d's weight gradient",
         |input: Given<'_>, grad: Given<'_>| {
             let size = [matrix.outputs, matrix.depth, matrix.pixels];
-            let most_splits = matrix.pixels.div_ceil(STRIP) / 4;
+            let most_splits = matrix.pixels.div_ceil(STRIP) / 8;
             for_real!(grad.0, T => {
                 let product = Product::new(problem, grad.0.device(), size, most_splits)?;
                 sum::<T>("conv2d_weight_gradient", &product, &[input, grad], weight.shape())

@@ -97,7 +97,8 @@ struct Parameter {
 
 struct Update {
     const Parameter *parameters;
-    // Of each block: the parameter, its first number, and the one after its last.
+    // Of each block: the parameter, its first number, the one after its last, and how many threads share the sum of a
+    // number's parts.
     const int *blocks;
     const Step *steps;
     const long long *now;
@@ -106,16 +107,29 @@ struct Update {
 template <void rule(real &, real, real *, real *, real *, const Step &)>
 static __device__ void update(const Update &u)
 {
-    const int *block = u.blocks + 3 * blockIdx.x;
+    __shared__ real sums[256];
+    const int *block = u.blocks + 4 * blockIdx.x;
     const Parameter &own = u.parameters[block[0]];
     const Step &step = u.steps[*u.now];
-    const int columns = own.columns, row = own.row;
-    for (int i = block[1] + threadIdx.x; i < block[2]; i += blockDim.x) {
+    const int columns = own.columns, row = own.row, end = block[2], shares = block[3];
+    const int numbers = blockDim.x / shares, share = threadIdx.x / numbers, place = threadIdx.x % numbers;
+    for (int first = block[1]; first < end; first += numbers) {
+        const int i = first + place;
         const real *part = own.partials + i / columns * row + i % columns;
         real gradient = 0;
-        for (int k = 0; k < own.parts; k++) {
+        for (int k = share; k < own.parts && i < end; k += shares) {
             gradient += part[k * own.parts_apart];
         }
-        rule(own.p[i], gradient, own.a + i, own.b + i, own.c + i, step);
+        if (shares > 1) {
+            sums[threadIdx.x] = gradient;
+            __syncthreads();
+            for (int k = 1; k < shares && share == 0; k++) {
+                gradient += sums[k * numbers + place];
+            }
+            __syncthreads();
+        }
+        if (share == 0 && i < end) {
+            rule(own.p[i], gradient, own.a + i, own.b + i, own.c + i, step);
+        }
     }
 }
