@@ -54,7 +54,9 @@ impl Planner<'_> {
         let (from, to) = (self.values[i], self.values[i + 1]);
         let Size2 { h, w } = layer.pixels();
         let strips = layer.depth().div_ceil(STRIP);
-        let most_splits = if layer.linear { strips / 4 } else { 1 };
+        // Another launch, for the sums, is worth it where the depth is long.
+        let splits = layer.linear && strips >= 16;
+        let most_splits = if splits { strips / 4 } else { 1 };
         let size = [batch * h * w, layer.out_channels, layer.depth()];
         let cut = cut(size, most_splits, self.card());
         let weight = self.weight(i);
