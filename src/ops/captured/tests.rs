@@ -375,6 +375,10 @@ fn what_a_card_takes() {
             let layers = captured(net.layers(), [1, 28, 28]).unwrap();
             let plan = Plan::new(&layers, settings).unwrap();
             assert!(plan.launches.len() <= 18);
+            // A weight's gradient for each layer beside the rest, and what needs them all comes last.
+            let aside = plan.launches.iter().filter(|launch| launch.aside);
+            assert_eq!(aside.count(), layers.len());
+            assert!(plan.launches.last().is_some_and(|last| !last.aside));
             if let Some(folder) = std::env::var_os("CANDLELIGHT_KERNELS") {
                 let path = Path::new(&folder).join(format!("{name}-{precision}.cu"));
                 std::fs::write(path, format!("{KERNELS}\n{}", plan.source().0)).unwrap();
