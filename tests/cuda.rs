@@ -8,6 +8,7 @@
 use std::error::Error;
 use std::process::ExitCode;
 
+use candlelight::nn::Layer;
 use candlelight::optim::schedule::OneCycleLr;
 use candlelight::prelude::*;
 
@@ -178,13 +179,33 @@ impl<N: Network> Network for LayerByLayer<N> {
     }
 }
 
+/// A net that names its parameters from the last to the first.
+#[derive(Clone)]
+struct Reversed<N>(N);
+
+impl<N: Network> Network for Reversed<N> {
+    fn forward(&self, images: &Tensor) -> Result<Tensor> {
+        self.0.forward(images)
+    }
+
+    fn layers(&self) -> Option<Vec<Layer>> {
+        self.0.layers()
+    }
+
+    fn named_parameters(&self) -> Vec<(String, Var)> {
+        self.0.named_parameters().into_iter().rev().collect()
+    }
+}
+
+#[derive(Clone, Copy)]
+enum As {
+    Itself,
+    LayerByLayer,
+    Reversed,
+}
+
 /// Losses of steps and of the test, then SGD's parameters, of two epochs with everything that a captured step takes.
-fn with_everything(
-    device: &Device,
-    adam: bool,
-    by_layer: bool,
-    images: usize,
-) -> Anything<Vec<f64>> {
+fn with_everything(device: &Device, adam: bool, how: As, images: usize) -> Anything<Vec<f64>> {
     fn run(net: impl Network + Clone + 'static, adam: bool, images: usize) -> Anything<Vec<f64>> {
         let optimizer: Box<dyn Optimizer + Send> = match adam {
             true => Box::new(Adam::builder(net.parameters()).amsgrad(true).build()?),
@@ -219,28 +240,33 @@ fn with_everything(
     }
     manual_seed(4);
     let net = Net::new(var_builder(DType::F32, device))?;
-    match by_layer {
-        true => run(LayerByLayer(net), adam, images),
-        false => run(net, adam, images),
+    match how {
+        As::Itself => run(net, adam, images),
+        As::LayerByLayer => run(LayerByLayer(net), adam, images),
+        As::Reversed => run(Reversed(net), adam, images),
     }
 }
 
 fn with_every_option(card: &DeviceChoice, images: usize) -> Anything<()> {
-    for adam in [false, true] {
-        let expected = with_everything(&Device::Cpu, adam, false, images)?;
-        near(
-            &with_everything(card, adam, false, images)?,
-            &expected,
-            5e-3,
-        )?;
+    for (adam, how) in [
+        (false, As::Itself),
+        (true, As::Itself),
+        (false, As::Reversed),
+    ] {
+        let expected = with_everything(&Device::Cpu, adam, how, images)?;
+        near(&with_everything(card, adam, how, images)?, &expected, 5e-3)?;
     }
     Ok(())
 }
 
 fn layer_by_layer(card: &DeviceChoice) -> Anything<()> {
     for adam in [false, true] {
-        let expected = with_everything(card, adam, true, 1000)?;
-        near(&with_everything(card, adam, false, 1000)?, &expected, 5e-3)?;
+        let expected = with_everything(card, adam, As::LayerByLayer, 1000)?;
+        near(
+            &with_everything(card, adam, As::Itself, 1000)?,
+            &expected,
+            5e-3,
+        )?;
     }
     Ok(())
 }

@@ -63,7 +63,7 @@ impl Layer {
         })
     }
 
-    fn named_parameters(&self) -> Vec<(String, Var)> {
+    pub(crate) fn named_parameters(&self) -> Vec<(String, Var)> {
         match self {
             Self::Conv2d(layer) => layer.named_parameters(),
             Self::Linear(layer) => layer.named_parameters(),

@@ -6,7 +6,7 @@ use std::fmt;
 /// # Differences from PyTorch
 ///
 /// It holds for convolutions, too, which PyTorch sets apart by `torch.backends.cudnn.allow_tf32`, true by default; and it
-/// belongs to a trainer, not to the whole program.
+/// belongs to a trainer, not to the whole program. A bias's gradient is a sum of numbers rounded like that, too.
 ///
 /// # Example
 ///

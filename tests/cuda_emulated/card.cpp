@@ -320,11 +320,11 @@ CARD(nvrtcCompileProgram, Program *program, int n, const char *const *options)
         program->log = "CANDLELIGHT_EMULATED must name tests/cuda_emulated";
         return 6;
     }
-    char folder[] = "/tmp/candlelight-card-XXXXXX";
-    if (!mkdtemp(folder)) {
+    const char *temporary = getenv("TMPDIR");
+    std::string base = std::string(temporary ? temporary : "/tmp") + "/candlelight-card-XXXXXX", real;
+    if (!mkdtemp(base.data())) {
         return 1;
     }
-    std::string base = folder, real;
     for (int i = 0; i < n; i++) {
         if (strncmp(options[i], "-Dreal=", 7) == 0) {
             real = options[i];

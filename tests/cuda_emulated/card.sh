@@ -17,5 +17,9 @@ if [ $# -eq 0 ]; then
   set -- "$program"
 fi
 export CANDLELIGHT_EMULATED=$here
+# What the emulated NVRTC makes.
+TMPDIR=$(mktemp -d)
+export TMPDIR
+trap 'rm -rf "$TMPDIR"' EXIT
 export LD_LIBRARY_PATH=$root/target/cuda/link${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
-exec env LD_PRELOAD="$card" "$@"
+env LD_PRELOAD="$card" "$@"

@@ -21,7 +21,7 @@ pub(crate) use memory::Place;
 pub(crate) use memory::Word;
 pub(crate) use plan::{Plan, Settings};
 #[cfg(feature = "cuda")]
-pub(crate) use tiles::{OpCut, STRIP, THREADS};
+pub(crate) use tiles::{Cut, STRIP, THREADS};
 
 pub(crate) use crate::train::Precision;
 

@@ -4,7 +4,7 @@ use super::Precision;
 
 /// Rows and columns of a tile. As `struct Tile` in the kernels, whose blocks have 128 threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Tile {
+pub(crate) struct Tile {
     precision: Precision,
     rows: usize,
     columns: usize,
@@ -53,37 +53,24 @@ impl Tile {
 
 /// A tile, and how often it goes into the rows, the columns and the depth.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Cut {
+pub(crate) struct Cut {
     pub(super) tile: Tile,
-    pub(super) tiles: [usize; 2],
-    pub(super) splits: usize,
-}
-
-impl Cut {
-    pub(super) fn blocks(&self) -> usize {
-        self.tiles[0] * self.tiles[1] * self.splits
-    }
-}
-
-/// Rows, columns, and how many splits, for an operation by itself, whose kernels are of these sizes.
-#[cfg(feature = "cuda")]
-pub(crate) struct OpCut {
-    /// As in a kernel's name, 128x64.
-    pub(crate) name: String,
     pub(crate) tiles: [usize; 2],
     pub(crate) splits: usize,
 }
 
-#[cfg(feature = "cuda")]
-impl OpCut {
-    pub(crate) fn new(size: [usize; 3], most_splits: usize, multiprocessors: usize) -> Self {
+impl Cut {
+    /// For an operation by itself, whose kernels are of few sizes; and the size as in their names, 128x64.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn of_op(
+        size: [usize; 3],
+        most_splits: usize,
+        multiprocessors: usize,
+    ) -> (Self, String) {
         let card = (multiprocessors.max(1), Precision::Highest);
         let cut = cut_into(&[[128, 64], [64, 32]], size, most_splits, card);
-        Self {
-            name: format!("{}x{}", cut.tile.rows, cut.tile.columns),
-            tiles: cut.tiles,
-            splits: cut.splits,
-        }
+        let name = format!("{}x{}", cut.tile.rows, cut.tile.columns);
+        (cut, name)
     }
 
     pub(crate) fn blocks(&self) -> usize {

@@ -2,15 +2,15 @@
 
 use candle_core::backend::BackendStorage;
 use candle_core::cuda_backend::CudaDevice;
-use candle_core::cuda_backend::cudarc::driver::sys::CUdevice_attribute;
 use candle_core::cuda_backend::cudarc::driver::{DeviceRepr, LaunchConfig, PushKernelArg};
 use candle_core::{CudaStorage, Result, Shape, Tensor};
 
 use super::launch::{
-    Kernel, Real, Source, config, for_real, int, or_nowhere, room, sums, view, wrap,
+    Kernel, Real, Source, config, for_real, int, multiprocessors, or_nowhere, room, sums, view,
+    wrap,
 };
 use super::op::{Given, Op};
-use crate::ops::captured::{OpCut, STRIP, THREADS};
+use crate::ops::captured::{Cut, STRIP, THREADS};
 use crate::ops::conv2d::{Geometry, Problem};
 
 const SOURCE: Source = Source {
@@ -82,7 +82,9 @@ fn macros(geometry: &Geometry) -> [(&'static str, usize); 4] {
 /// A product of each group: its rows, its columns, its depth.
 struct Product {
     sizes: Sizes,
-    cut: OpCut,
+    cut: Cut,
+    /// The tile, as in a kernel's name.
+    tile: String,
     macros: [(&'static str, usize); 4],
     groups: usize,
 }
@@ -95,11 +97,9 @@ impl Product {
         most_splits: usize,
     ) -> Result<Self> {
         let geometry = &problem.geometry;
-        let context = device.cuda_stream().context().clone();
-        let count = context
-            .attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)
-            .map_err(candle_core::Error::wrap)?;
-        let cut = OpCut::new(size, most_splits, count as usize / geometry.groups);
+        // The groups share the card.
+        let multiprocessors = multiprocessors(device)? / geometry.groups;
+        let (cut, tile) = Cut::of_op(size, most_splits, multiprocessors);
         // The kernels count in 32 bits.
         let (input, output) = problem.image_sizes();
         int("the numbers of a batch", problem.images * input.max(output))?;
@@ -110,13 +110,14 @@ impl Product {
                 ..Sizes::new(problem)?
             },
             cut,
+            tile,
             macros: macros(geometry),
             groups: geometry.groups,
         })
     }
 
     fn kernel<T: Real>(&self, device: &CudaDevice, name: &str) -> Result<Kernel> {
-        let name = format!("{name}_{}", self.cut.name);
+        let name = format!("{name}_{}", self.tile);
         SOURCE.kernel_with::<T>(device, &name, &self.macros)
     }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use candle_core::cuda_backend::cudarc::driver::sys::CUdevice_attribute;
 use candle_core::cuda_backend::cudarc::driver::{
     CudaFunction, CudaSlice, CudaStream, CudaView, DeviceRepr, LaunchArgs, LaunchConfig,
 };
@@ -179,6 +180,14 @@ pub(super) fn config(blocks: usize, threads: usize) -> LaunchConfig {
         block_dim: (threads as u32, 1, 1),
         shared_mem_bytes: 0,
     }
+}
+
+/// How many blocks of threads a card has at work at once, or a few times as many.
+pub(crate) fn multiprocessors(device: &CudaDevice) -> Result<usize> {
+    let stream = device.cuda_stream();
+    let attribute = CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT;
+    let count = stream.context().attribute(attribute);
+    Ok(count.map_err(candle_core::Error::wrap)?.max(1) as usize)
 }
 
 /// What the kernels count with.

@@ -8,4 +8,5 @@ pub(super) mod max_pool2d;
 mod op;
 pub(super) mod update;
 
+pub(crate) use launch::multiprocessors;
 pub(super) use op::Given;

@@ -3,8 +3,6 @@
 
 use std::collections::HashSet;
 
-use candle_core::cuda_backend::cudarc::driver::CudaContext;
-use candle_core::cuda_backend::cudarc::driver::sys::CUdevice_attribute;
 use candle_core::{DType, Device, Tensor, Var};
 
 use super::epoch::{Found, Tally};
@@ -13,8 +11,9 @@ use crate::data::DataLoader;
 use crate::error::invalid;
 use crate::loss::Reduction;
 use crate::nn::{Network, captured};
-use crate::ops::captured::{Plan, Settings};
+use crate::ops::captured::{Layer, Plan, Settings};
 use crate::ops::cuda::captured::{Captured, Given};
+use crate::ops::cuda::multiprocessors;
 use crate::ops::update::Buffers;
 use crate::train::resident::Resident;
 use crate::train::{History, Precision, Progress};
@@ -30,7 +29,7 @@ enum Purpose {
 pub(super) struct OnCard {
     captured: Captured,
     classes: usize,
-    /// The net's, in its order.
+    /// The layers', in their order.
     parameters: Vec<Var>,
 }
 
@@ -82,11 +81,12 @@ impl OnCard {
         let Some(resident) = resident else {
             return Ok(Err("the card does not keep the data set's images"));
         };
-        let Some((layers, parameters)) = layers(trainer.net.as_ref(), resident.shape()) else {
+        let Some((layers, parameters)) =
+            layers(trainer.net.as_ref(), resident.shape(), &trainer.device)
+        else {
             return Ok(Err("the net is not of layers that it takes"));
         };
         let context = device.cuda_stream().context().clone();
-        let card = card(&context)?;
         let mut settings = Settings {
             batch: loader.batch_size().min(loader.images()),
             image: resident.shape(),
@@ -99,7 +99,7 @@ impl OnCard {
             optimizer: None,
             real: 4,
             precision: Precision::Highest,
-            multiprocessors: card.multiprocessors,
+            multiprocessors: multiprocessors(device)?,
         };
         let classes = layers.last().map_or(0, |layer| layer.out_channels);
         if purpose == Purpose::Train {
@@ -117,7 +117,10 @@ impl OnCard {
             if !same(&optimized, &parameters) {
                 return Ok(Err("the optimizer's parameters are not just the net's"));
             }
-            if trainer.precision != Precision::Highest && card.version < 8 {
+            let version = context
+                .compute_capability()
+                .map_err(candle_core::Error::wrap)?;
+            if trainer.precision != Precision::Highest && version < (8, 0) {
                 return Ok(Err("the card has no tensor cores of version 8.0"));
             }
             settings = Settings {
@@ -132,7 +135,8 @@ impl OnCard {
         let Some(plan) = Plan::new(&layers, settings) else {
             return Ok(Err("the net is not of layers that it takes"));
         };
-        if plan.bytes > card.free / 2 {
+        let (free, _) = context.mem_get_info().map_err(candle_core::Error::wrap)?;
+        if plan.bytes > free / 2 {
             return Ok(Err("its memory does not suffice"));
         }
         Ok(Ok(Self {
@@ -165,7 +169,27 @@ impl OnCard {
         Ok((rows, targets))
     }
 
-    /// The parameters, and what the optimizer remembers of each, in the net's order.
+    /// Loss and accuracy of a loader's images.
+    pub(super) fn evaluate(&mut self, loader: &DataLoader) -> Result<(f64, f64)> {
+        let (order, targets) = self.order(loader, i64::MIN)?;
+        let divisors = vec![1.0; order.len().div_ceil(self.captured.plan().batch)];
+        let given = Given {
+            order: &order,
+            targets: &targets,
+            divisors: &divisors,
+            steps: &[],
+            parameters: &[],
+        };
+        let (mut losses, mut right) = (0.0, 0);
+        self.captured.epoch(&given, |_, found| {
+            losses += found.losses;
+            right += found.right;
+        })?;
+        let n = order.len() as f64;
+        Ok((losses / n, right as f64 / n))
+    }
+
+    /// The parameters, and what the optimizer remembers of each, in the layers' order.
     fn ordered(&self, mut all: Vec<(Var, Buffers)>) -> Vec<(Var, Buffers)> {
         let place = |var: &Var| self.parameters.iter().position(|own| own.id() == var.id());
         all.sort_by_key(|(var, _)| place(var));
@@ -173,39 +197,18 @@ impl OnCard {
     }
 }
 
-struct Card {
-    /// The first number of what it can do: 9 of 9.0.
-    version: i32,
-    multiprocessors: usize,
-    /// Bytes of its memory.
-    free: usize,
-}
-
-fn card(context: &CudaContext) -> Result<Card> {
-    let (version, _) = context
-        .compute_capability()
-        .map_err(candle_core::Error::wrap)?;
-    let count = context
-        .attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)
-        .map_err(candle_core::Error::wrap)?;
-    let (free, _) = context.mem_get_info().map_err(candle_core::Error::wrap)?;
-    Ok(Card {
-        version,
-        multiprocessors: count.max(1) as usize,
-        free,
-    })
-}
-
-/// The net's layers and parameters, where the kernels take them.
-fn layers(
-    net: &dyn Network,
-    image: [usize; 3],
-) -> Option<(Vec<crate::ops::captured::Layer>, Vec<Var>)> {
-    let layers = captured(&net.layers()?, image)?;
-    let parameters = net.parameters();
-    let expected: usize = layers.iter().map(|layer| 1 + usize::from(layer.bias)).sum();
-    let fits = |var: &Var| var.dtype() == DType::F32 && var.is_contiguous();
-    (parameters.len() == expected && parameters.iter().all(fits)).then_some((layers, parameters))
+/// The net's layers and their parameters, in their order, where the kernels take them.
+fn layers(net: &dyn Network, image: [usize; 3], device: &Device) -> Option<(Vec<Layer>, Vec<Var>)> {
+    let own = net.layers()?;
+    let layers = captured(&own, image)?;
+    // Not the net's, which may come in another order.
+    let named = own.iter().flat_map(crate::nn::Layer::named_parameters);
+    let parameters: Vec<Var> = named.map(|(_, var)| var).collect();
+    let fits = |var: &Var| {
+        var.dtype() == DType::F32 && var.is_contiguous() && var.device().same_device(device)
+    };
+    let fit = parameters.iter().all(fits) && same(&parameters, &net.parameters());
+    fit.then_some((layers, parameters))
 }
 
 /// Whether both are the same variables, each once.
@@ -269,27 +272,5 @@ impl Trainer {
             self.record(found, &mut tally, progress, history);
         })?;
         Ok(tally)
-    }
-}
-
-impl OnCard {
-    /// Loss and accuracy of a loader's images.
-    pub(super) fn evaluate(&mut self, loader: &DataLoader) -> Result<(f64, f64)> {
-        let (order, targets) = self.order(loader, i64::MIN)?;
-        let divisors = vec![1.0; order.len().div_ceil(self.captured.plan().batch)];
-        let given = Given {
-            order: &order,
-            targets: &targets,
-            divisors: &divisors,
-            steps: &[],
-            parameters: &[],
-        };
-        let (mut losses, mut right) = (0.0, 0);
-        self.captured.epoch(&given, |_, found| {
-            losses += found.losses;
-            right += found.right;
-        })?;
-        let n = order.len() as f64;
-        Ok((losses / n, right as f64 / n))
     }
 }
