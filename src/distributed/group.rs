@@ -2,6 +2,8 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+#[cfg(feature = "cuda")]
+use candle_core::cuda_backend::cudarc::driver::CudaEvent;
 use candle_core::{Device, Tensor, Var};
 
 use super::communicator::{Pending, Worker, flatten, runs, unflatten};
@@ -141,7 +143,7 @@ impl ProcessGroup {
     ///
     /// [`Error::InvalidParameter`] after [`destroy_process_group`].
     pub fn barrier(&self) -> Result<()> {
-        self.sum([0.0])?;
+        self.sum(vec![0.0])?;
         Ok(())
     }
 
@@ -170,17 +172,35 @@ impl ProcessGroup {
     }
 
     /// The sum of each number over the ranks.
-    pub(crate) fn sum<const N: usize>(&self, numbers: [f64; N]) -> Result<[f64; N]> {
+    pub(crate) fn sum(&self, numbers: Vec<f64>) -> Result<Vec<f64>> {
         if self.worker.is_none() {
             return Ok(numbers);
         }
-        let own = Tensor::from_slice(&numbers, N, &self.device)?;
+        let n = numbers.len();
+        let own = Tensor::from_vec(numbers, n, &self.device)?;
         let means = self.all_reduce_mean(vec![own])?;
-        let mut sums = numbers;
-        for (sum, mean) in sums.iter_mut().zip(means[0].to_vec1::<f64>()?) {
-            *sum = mean * self.world_size() as f64;
-        }
-        Ok(sums)
+        let means = means[0].to_vec1::<f64>()?.into_iter();
+        Ok(means.map(|mean| mean * self.world_size() as f64).collect())
+    }
+
+    /// The mean of so many f32 in the place of those at an address of this rank's card: see
+    /// [`Communicator::mean_at`](super::communicator::Communicator). Gives the events of its beginning and its end.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn mean_at(
+        &self,
+        address: u64,
+        n: usize,
+        after: CudaEvent,
+    ) -> Result<[CudaEvent; 2]> {
+        let Some(worker) = &self.worker else {
+            let error = candle_core::Error::msg("one rank takes no mean");
+            return Err(error.into());
+        };
+        let done = worker.give(move |communicator| {
+            let done = communicator.mean_at(address, n, &after)?;
+            Ok([after, done])
+        });
+        done.wait()
     }
 
     /// Gives the variables rank 0's values.

@@ -58,5 +58,5 @@ mod sampler;
 pub use backend::Backend;
 pub use group::{ProcessGroup, destroy_process_group, init_process_group};
 pub use launch::Launch;
-pub(crate) use reducer::Reducer;
+pub(crate) use reducer::{Reducer, buckets};
 pub use sampler::{DistributedSampler, DistributedSamplerBuilder};

@@ -1,9 +1,16 @@
 //! The ranks of a run on NVIDIA's cards, one card each.
 
-use candle_core::cuda_backend::cudarc::driver::{CudaSlice, DeviceRepr};
+use std::sync::Arc;
+
+use candle_core::cuda_backend::cudarc::driver::{
+    CudaEvent, CudaSlice, CudaStream, DevicePtrMut, DeviceRepr, DeviceSlice, SyncOnDrop,
+};
+use candle_core::cuda_backend::cudarc::nccl::result::{NcclError, NcclStatus};
 use candle_core::cuda_backend::cudarc::nccl::{Comm, Id, NcclType, ReduceOp};
 use candle_core::cuda_backend::{CudaDType, CudaDevice};
-use candle_core::{CpuStorage, CudaStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, bail};
+use candle_core::{
+    CpuStorage, CudaStorage, CustomOp1, DType, Error, Layout, Result, Shape, Tensor, bail,
+};
 
 use super::communicator::Communicator;
 use super::{Launch, rendezvous};
@@ -26,7 +33,7 @@ impl Nccl {
         let id = Id::uninit(bytes.map(|byte| byte as std::ffi::c_char));
         // Its own stream: the gradients travel while the backward pass goes on.
         let stream = device.cuda_stream().context().new_stream();
-        let stream = stream.map_err(candle_core::Error::wrap)?;
+        let stream = stream.map_err(Error::wrap)?;
         match Comm::from_rank(stream, launch.rank, launch.world_size, id) {
             Ok(comm) => Ok(Self { comm, device }),
             Err(error) => refused(&format!("{error:?}")),
@@ -52,6 +59,45 @@ impl Communicator for Nccl {
             nccl: self,
             mean: false,
         })
+    }
+
+    fn mean_at(&mut self, address: u64, n: usize, after: &CudaEvent) -> Result<CudaEvent> {
+        let stream = self.comm.stream();
+        stream.wait(after).map_err(Error::wrap)?;
+        let mut numbers = InPlace { address, n, stream };
+        checked(self.comm.all_reduce_in_place(&mut numbers, &ReduceOp::Avg))?;
+        let done = numbers.stream.record_event(None);
+        done.map_err(Error::wrap)
+    }
+}
+
+fn checked(done: std::result::Result<NcclStatus, NcclError>) -> Result<()> {
+    match done {
+        Ok(_) => Ok(()),
+        Err(error) => bail!("nccl: {error:?}; NCCL says more with NCCL_DEBUG=INFO"),
+    }
+}
+
+/// Numbers that others keep. No event stands for them, for in a capture none from outside can be waited for.
+struct InPlace {
+    address: u64,
+    n: usize,
+    stream: Arc<CudaStream>,
+}
+
+impl DeviceSlice<f32> for InPlace {
+    fn len(&self) -> usize {
+        self.n
+    }
+
+    fn stream(&self) -> &Arc<CudaStream> {
+        &self.stream
+    }
+}
+
+impl DevicePtrMut<f32> for InPlace {
+    fn device_ptr_mut<'a>(&'a mut self, _: &'a CudaStream) -> (u64, SyncOnDrop<'a>) {
+        (self.address, SyncOnDrop::Sync(None))
     }
 }
 
@@ -82,13 +128,10 @@ impl Collective<'_> {
         // SAFETY: NCCL writes all of it before any is read.
         #[allow(unsafe_code)]
         let mut found: CudaSlice<T> = unsafe { device.alloc::<T>(end - start)? };
-        let done = match self.mean {
+        checked(match self.mean {
             true => comm.all_reduce(&own, &mut found, &ReduceOp::Avg),
             false => comm.broadcast(Some(&own), &mut found, 0),
-        };
-        if let Err(error) = done {
-            bail!("nccl: {error:?}; NCCL says more with NCCL_DEBUG=INFO");
-        }
+        })?;
         Ok(CudaStorage::wrap_cuda_slice(found, device.clone()))
     }
 }

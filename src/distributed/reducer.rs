@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::iter::repeat_n;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -36,21 +37,35 @@ struct Buckets {
 
 impl Buckets {
     fn new(parameters: &[Var]) -> Self {
-        let (mut of, mut sizes) = (HashMap::new(), Vec::new());
-        let (mut bytes, mut full) = (0, true);
-        for var in parameters.iter().rev() {
-            if full {
-                sizes.push(0);
-                bytes = 0;
-            }
-            let bucket = sizes.len() - 1;
-            bytes += var.elem_count() * var.dtype().size_in_bytes();
-            full = bytes >= if bucket == 0 { FIRST_BUCKET } else { BUCKET };
-            sizes[bucket] += 1;
-            of.insert(var.id(), bucket);
+        let bytes = |var: &Var| var.elem_count() * var.dtype().size_in_bytes();
+        let sizes = buckets(parameters.iter().rev().map(bytes));
+        let numbers = sizes.iter().enumerate();
+        let numbers = numbers.flat_map(|(bucket, size)| repeat_n(bucket, *size));
+        let ids = parameters.iter().rev().map(|var| var.id());
+        Self {
+            of: ids.zip(numbers).collect(),
+            sizes,
         }
-        Self { of, sizes }
     }
+}
+
+/// How many neighbours go into each bucket, by their bytes.
+pub(crate) fn buckets(bytes: impl Iterator<Item = usize>) -> Vec<usize> {
+    let (mut sizes, mut filled) = (Vec::new(), usize::MAX);
+    for bytes in bytes {
+        let room = if sizes.len() <= 1 {
+            FIRST_BUCKET
+        } else {
+            BUCKET
+        };
+        if filled >= room {
+            sizes.push(0);
+            filled = 0;
+        }
+        filled += bytes;
+        *sizes.last_mut().unwrap_or(&mut 0) += 1;
+    }
+    sizes
 }
 
 impl Reducer {

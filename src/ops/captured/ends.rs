@@ -2,7 +2,7 @@
 
 use super::memory::{Memory, Place, Table, Word};
 use super::plan::{Epoch, Grid, Settings};
-use super::planner::Planner;
+use super::planner::{Parameter, Planner};
 
 /// The numbers of one parameter that a block of threads changes.
 const BLOCK: usize = 256;
@@ -61,8 +61,20 @@ impl Planner<'_> {
 
     pub(super) fn update(&mut self, epoch: &Epoch, optimizer: &str) {
         self.parameters.reverse();
+        let all = self.parameters.clone();
+        self.change(epoch, optimizer, &all, 0);
+    }
+
+    /// Applies a rule to parameters, which stand in the table from its entry `first_entry` on.
+    pub(super) fn change(
+        &mut self,
+        epoch: &Epoch,
+        rule: &str,
+        parameters: &[Parameter],
+        first_entry: usize,
+    ) {
         let mut blocks = Vec::new();
-        for (i, parameter) in self.parameters.iter().enumerate() {
+        for (i, parameter) in (first_entry..).zip(parameters) {
             // Many parts are summed by several threads, or the few numbers of a first layer would be waited for.
             let shares = if parameter.parts >= 16 { 8 } else { 1 };
             for first in (0..parameter.numbers).step_by(BLOCK / shares) {
@@ -74,7 +86,7 @@ impl Planner<'_> {
         let blocks = self.memory.table(Table::Ints(blocks));
         let places = [epoch.parameters, blocks, epoch.steps, epoch.now];
         let words = places.map(Word::At).into();
-        let function = format!("update<{optimizer}_rule>");
+        let function = format!("update<{rule}_rule>");
         self.launch("Update", function, words, Grid::each(n * 256, 256));
     }
 }

@@ -5,6 +5,7 @@
 
 mod ends;
 mod layer;
+mod means;
 mod memory;
 mod plan;
 mod planner;
@@ -14,6 +15,8 @@ mod tests;
 mod tiles;
 
 pub(crate) use layer::Layer;
+#[cfg(feature = "cuda")]
+pub(crate) use means::Mean;
 pub(crate) use memory::Memory;
 #[cfg(feature = "cuda")]
 pub(crate) use memory::Place;

@@ -2,6 +2,7 @@
 
 use super::Precision;
 use super::layer::Layer;
+use super::means::Mean;
 use super::memory::{Layout, Memory, Place, Table, Word};
 use super::planner::{Parameter, Planner};
 use super::tiles::{Cut, THREADS};
@@ -65,6 +66,8 @@ pub(crate) struct Settings {
     pub(crate) real: usize,
     pub(crate) precision: Precision,
     pub(crate) multiprocessors: usize,
+    /// Whether the gradients are means over several ranks.
+    pub(crate) averages: bool,
 }
 
 impl Settings {
@@ -98,11 +101,15 @@ pub(crate) struct Epoch {
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) launches: Vec<Launch>,
+    /// What is averaged over the ranks between them.
+    pub(crate) means: Vec<Mean>,
     /// Of its own memory.
     pub(crate) bytes: usize,
     pub(crate) tables: Vec<(usize, Table)>,
     pub(crate) epoch: Epoch,
     parameters: Vec<Parameter>,
+    /// Each layer's gradient and where its parts' sum goes, where the ranks' mean is taken of it.
+    sums: Vec<(Parameter, Place)>,
     /// Images of a step.
     pub(crate) batch: usize,
 }
@@ -122,7 +129,10 @@ impl Plan {
                 ..Layout::default()
             },
             launches: Vec::new(),
+            means: Vec::new(),
             parameters: Vec::new(),
+            buckets: Vec::new(),
+            sums: Vec::new(),
             values: Vec::new(),
             grads: Vec::new(),
             which: Vec::new(),
@@ -133,9 +143,11 @@ impl Plan {
         (0..layers.len()).for_each(|i| planner.forward(i));
         planner.loss(&epoch);
         if let Some(optimizer) = settings.optimizer {
+            planner.fill_buckets();
             for i in (0..layers.len()).rev() {
                 // What goes on beside the rest begins as soon as it can.
                 planner.weight_gradient(i);
+                planner.average(i, &epoch);
                 if i > 0 {
                     planner.input_gradient(i);
                 }
@@ -144,17 +156,21 @@ impl Plan {
         }
         let Planner {
             launches,
+            means,
             memory,
             parameters,
+            sums,
             ..
         } = planner;
         // The kernels count in 32 bits.
         (memory.bytes / settings.real < i32::MAX as usize).then_some(Self {
             launches,
+            means,
             bytes: memory.bytes,
             tables: memory.tables,
             epoch,
             parameters,
+            sums,
             batch: settings.batch,
         })
     }
@@ -168,15 +184,12 @@ impl Plan {
                 true => Word::At(Place::start(Memory::Buffer(i, b))),
                 false => Word::Nowhere,
             }));
-            words.push(Word::At(parameter.partials));
-            let Parameter {
-                parts,
-                parts_apart,
-                columns,
-                row,
-                ..
-            } = *parameter;
-            words.extend([parts, parts_apart, columns, row].map(Word::size));
+            words.extend(parameter.gradient());
+        }
+        for (gradient, sum) in &self.sums {
+            words.push(Word::At(*sum));
+            words.extend([Word::Nowhere; 3]);
+            words.extend(gradient.gradient());
         }
         words
     }

@@ -2,6 +2,7 @@
 
 use super::Precision;
 use super::layer::Layer;
+use super::means::{Bucket, Mean};
 use super::memory::{Layout, Place, Word};
 use super::plan::{Epoch, Grid, Launch, Settings};
 use crate::ops::update::OnCard;
@@ -30,12 +31,29 @@ pub(super) struct Parameter {
     pub(super) row: usize,
 }
 
+impl Parameter {
+    /// The words of its gradient in the kernels' `struct Parameter`.
+    pub(super) fn gradient(&self) -> [Word; 5] {
+        [
+            Word::At(self.partials),
+            Word::size(self.parts),
+            Word::size(self.parts_apart),
+            Word::size(self.columns),
+            Word::size(self.row),
+        ]
+    }
+}
+
 pub(super) struct Planner<'a> {
     pub(super) layers: &'a [Layer],
     pub(super) settings: &'a Settings,
     pub(super) memory: Layout,
     pub(super) launches: Vec<Launch>,
+    pub(super) means: Vec<Mean>,
     pub(super) parameters: Vec<Parameter>,
+    /// Where gradients are averaged over the ranks: those of the layers, bucket by bucket.
+    pub(super) buckets: Vec<Bucket>,
+    pub(super) sums: Vec<(Parameter, Place)>,
     /// What each layer takes, and in the end the logits.
     pub(super) values: Vec<Images>,
     /// What flows back to each layer's convolution.
@@ -47,8 +65,11 @@ pub(super) struct Planner<'a> {
 impl Planner<'_> {
     pub(super) fn epoch(&mut self) -> Epoch {
         let (total, steps) = (self.settings.total, self.settings.steps());
-        let parameters = self.layers.iter().map(|layer| 1 + usize::from(layer.bias));
-        let parameters: usize = parameters.sum();
+        let sums = match self.settings.averages {
+            true => self.layers.len(),
+            false => 0,
+        };
+        let entries = self.parameters_in_all() + sums;
         let memory = &mut self.memory;
         Epoch {
             order: memory.room(4 * total),
@@ -59,8 +80,13 @@ impl Planner<'_> {
             now: memory.room(8),
             losses: memory.reals(total),
             right: memory.room(total),
-            parameters: memory.room(8 * PARAMETER * parameters),
+            parameters: memory.room(8 * PARAMETER * entries),
         }
+    }
+
+    pub(super) fn parameters_in_all(&self) -> usize {
+        let each = self.layers.iter().map(|layer| 1 + usize::from(layer.bias));
+        each.sum()
     }
 
     /// Images of `channels` with a border.
@@ -143,8 +169,15 @@ impl Planner<'_> {
             function,
             words,
             grid,
-            aside: kind == "WeightGradient",
+            aside: false,
         });
+    }
+
+    /// What was launched last goes on beside the rest.
+    pub(super) fn aside(&mut self) {
+        if let Some(launch) = self.launches.last_mut() {
+            launch.aside = true;
+        }
     }
 
     pub(super) fn card(&self) -> (usize, Precision) {

@@ -191,18 +191,20 @@ impl Planner<'_> {
         let (tile, linear) = (cut.tile, layer.linear);
         let function = format!("weight_gradient<{}, {linear}>", tile.name());
         self.launch("WeightGradient", function, words, Grid::tiles(&cut));
+        self.aside();
 
+        let (gradient, parts) = self.averaged(i, partials, cut.splits);
         let weight = Parameter {
             numbers: layer.out_channels * layer.depth(),
-            partials,
-            parts: cut.splits,
+            partials: gradient,
+            parts,
             parts_apart: numbers,
             columns: layer.depth(),
             row,
         };
         let bias = Parameter {
             numbers: layer.out_channels,
-            partials: self.memory.after(partials, layer.depth()),
+            partials: self.memory.after(gradient, layer.depth()),
             columns: 1,
             ..weight
         };

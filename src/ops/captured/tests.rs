@@ -6,72 +6,15 @@ use candle_core::{DType, Device, Tensor, Var};
 
 use super::*;
 use crate::loss::CrossEntropyLoss;
-use crate::nn::{
-    Conv2d, Flatten, Linear, MaxPool2d, Network, Relu, Sequential, captured, var_builder,
-};
-use crate::optim::{Adagrad, Adam, AdamW, Fused, Optimizer, RmsProp, Sgd};
-use crate::random::{Generator, manual_seed};
+use crate::nn::{Conv2d, Flatten, Linear, MaxPool2d, Relu, Sequential, captured, var_builder};
+use crate::optim::{Adagrad, Adam, AdamW, Optimizer, RmsProp, Sgd};
+use crate::random::manual_seed;
 use crate::sequential;
 
+mod agree;
 mod emulated;
 
-use emulated::{numbers, run};
-
-/// Images as bytes, and the classes that they are said to be.
-struct Data {
-    shape: [usize; 3],
-    bytes: Vec<u8>,
-    order: Vec<u32>,
-    targets: Vec<i64>,
-    pixels: Vec<f64>,
-}
-
-impl Data {
-    fn new(shape: [usize; 3], total: usize, classes: i64) -> Self {
-        let mut generator = Generator::new(11);
-        let mut below = |n: u64| generator.random_i64() as u64 % n;
-        // More than an epoch takes, and one of them twice.
-        let stored = total + 3;
-        let bytes = (0..stored * shape.iter().product::<usize>()).map(|_| below(256) as u8);
-        let bytes = bytes.collect();
-        Self {
-            shape,
-            bytes,
-            order: (0..total).map(|_| below(stored as u64) as u32).collect(),
-            targets: (0..total).map(|_| below(classes as u64) as i64).collect(),
-            pixels: (0..256)
-                .map(|byte| (f64::from(byte) - 33.0) / 79.0)
-                .collect(),
-        }
-    }
-
-    fn batch(&self, from: usize, to: usize) -> (Tensor, Tensor) {
-        let pixels: usize = self.shape.iter().product();
-        let image = |&row: &u32| {
-            let start = row as usize * pixels;
-            let bytes = self.bytes[start..start + pixels].iter();
-            bytes.map(|&byte| self.pixels[usize::from(byte)])
-        };
-        let values: Vec<f64> = self.order[from..to].iter().flat_map(image).collect();
-        let [c, h, w] = self.shape;
-        let images = Tensor::from_vec(values, (to - from, c, h, w), &Device::Cpu).unwrap();
-        (
-            images,
-            Tensor::new(&self.targets[from..to], &Device::Cpu).unwrap(),
-        )
-    }
-}
-
-#[track_caller]
-fn near(what: &str, found: &[f64], expected: &[f64]) {
-    assert_eq!(found.len(), expected.len(), "{what}");
-    for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
-        let near = (found - expected).abs() <= 1e-11 * (1.0 + expected.abs());
-        assert!(near, "{what}: number {i} is {found}, expected {expected}");
-    }
-}
-
-type Make = fn(Vec<Var>) -> Box<dyn Optimizer>;
+use agree::{Data, How, Make, agree, agree_at};
 
 fn sgd(parameters: Vec<Var>) -> Box<dyn Optimizer> {
     Box::new(
@@ -80,107 +23,6 @@ fn sgd(parameters: Vec<Var>) -> Box<dyn Optimizer> {
             .build()
             .unwrap(),
     )
-}
-
-/// The epoch layer by layer and as a card takes it.
-fn agree(net: &Sequential, data: &Data, batch: usize, make: Make, criterion: &CrossEntropyLoss) {
-    agree_at(Precision::Highest, net, data, batch, make, criterion);
-}
-
-fn agree_at(
-    precision: Precision,
-    net: &Sequential,
-    data: &Data,
-    batch: usize,
-    make: Make,
-    criterion: &CrossEntropyLoss,
-) {
-    let total = data.order.len();
-    let copies = || -> Vec<Var> {
-        let parameters = net.parameters();
-        let copy = |var: &Var| Var::from_tensor(&var.copy().unwrap()).unwrap();
-        parameters.iter().map(copy).collect()
-    };
-    let rule = criterion.rule();
-    let layers = captured(net.layers(), data.shape).expect("layers that a card takes");
-    let mut optimizer = make(copies());
-    let (rule_name, _) = optimizer.fuses().unwrap();
-    let steps = total.div_ceil(batch);
-    let steps: Vec<Fused> = (0..steps).map(|_| optimizer.fused().unwrap()).collect();
-    let parameters = &steps[steps.len() - 1].parameters;
-    let settings = Settings {
-        batch,
-        image: data.shape,
-        pixels: data.pixels.clone(),
-        total,
-        class_weights: rule.weight.clone(),
-        ignore_index: rule.ignore_index,
-        label_smoothing: rule.smoothing,
-        optimizer: Some(rule_name),
-        real: 8,
-        precision,
-        multiprocessors: 132,
-    };
-    let evaluation = Settings {
-        optimizer: None,
-        ..settings.clone()
-    };
-    let plan = Plan::new(&layers, settings).expect("a plan");
-    let batch = plan.batch;
-    let weight = |target: &i64| match &rule.weight {
-        _ if *target == rule.ignore_index => 0.0,
-        Some(weight) => weight[*target as usize],
-        None => 1.0,
-    };
-    let divisors = data
-        .targets
-        .chunks(batch)
-        .map(|batch| batch.iter().map(weight).sum());
-    let divisors: Vec<f64> = divisors.collect();
-    let Some((losses, right, values, buffers)) = run(&plan, data, parameters, &steps, &divisors)
-    else {
-        return;
-    };
-
-    // Only evaluated: the losses of the first weights.
-    let evaluation = Plan::new(&layers, evaluation).expect("a plan");
-    let (only_losses, ..) = run(&evaluation, data, parameters, &[], &divisors).expect("a run");
-    assert_eq!(only_losses[..batch], losses[..batch]);
-    assert!(total <= batch || only_losses[batch..] != losses[batch..]);
-
-    let mut optimizer = make(net.parameters());
-    let mut found = 0;
-    for (step, from) in (0..total).step_by(batch).enumerate() {
-        let to = total.min(from + batch);
-        let (images, targets) = data.batch(from, to);
-        let logits = net.forward(&images).unwrap();
-        let best = logits.argmax(1).unwrap().to_vec1::<u32>().unwrap();
-        for (i, best) in best.into_iter().enumerate() {
-            assert_eq!(right[from + i], i64::from(best) == data.targets[from + i]);
-            found += usize::from(right[from + i]);
-        }
-        let loss = criterion.forward(&logits, &targets).unwrap();
-        let own = losses[from..to].iter().sum::<f64>() / divisors[step];
-        near(
-            &format!("the loss of step {step}"),
-            &[own],
-            &[loss.to_scalar().unwrap()],
-        );
-        optimizer.step(&loss.backward().unwrap()).unwrap();
-    }
-    assert!(found > 0 && found < total);
-    for (i, (own, expected)) in values.iter().zip(net.parameters()).enumerate() {
-        near(&format!("parameter {i}"), own, &numbers(&expected));
-    }
-    let expected = optimizer.fused().unwrap().parameters;
-    let expected = expected.iter().flat_map(|(_, buffers)| buffers);
-    for (own, expected) in buffers.iter().zip(expected) {
-        near(
-            "a buffer",
-            own,
-            &expected.as_ref().map(numbers).unwrap_or_default(),
-        );
-    }
 }
 
 fn builder(name: &str) -> candle_nn::VarBuilder<'static> {
@@ -205,7 +47,7 @@ fn plain() -> CrossEntropyLoss {
     CrossEntropyLoss::builder().build().unwrap()
 }
 
-fn small() -> Sequential {
+fn small_net() -> Sequential {
     manual_seed(5);
     sequential![
         conv(Conv2d::builder(1, 10, 5), "0"),
@@ -223,10 +65,16 @@ fn small() -> Sequential {
 
 #[test]
 fn the_small_net() {
-    agree(&small(), &Data::new([1, 28, 28], 22, 10), 8, sgd, &plain());
+    agree(
+        &small_net(),
+        &Data::new([1, 28, 28], 22, 10),
+        8,
+        sgd,
+        &plain(),
+    );
 }
 
-fn large() -> Sequential {
+fn large_net() -> Sequential {
     manual_seed(6);
     sequential![
         conv(Conv2d::builder(1, 32, 3), "0"),
@@ -243,7 +91,7 @@ fn large() -> Sequential {
 
 #[test]
 fn the_large_net() {
-    let net = large();
+    let net = large_net();
     agree(&net, &Data::new([1, 28, 28], 6, 10), 4, sgd, &plain());
 }
 
@@ -276,8 +124,50 @@ fn strides_paddings_dilations_odd_sizes() {
 fn tensor_cores() {
     for precision in [Precision::High, Precision::Medium] {
         let data = Data::new([1, 28, 28], 22, 10);
-        agree_at(precision, &small(), &data, 8, sgd, &plain());
+        let how = How {
+            precision,
+            ..How::default()
+        };
+        agree_at(how, &small_net(), &data, 8, sgd, &plain());
     }
+}
+
+#[test]
+fn gradients_that_other_ranks_are_sent() {
+    let how = How {
+        averages: true,
+        ..How::default()
+    };
+    let data = Data::new([1, 28, 28], 22, 10);
+    agree_at(how, &small_net(), &data, 8, sgd, &plain());
+    let data = Data::new([1, 28, 28], 6, 10);
+    agree_at(how, &large_net(), &data, 4, sgd, &plain());
+}
+
+/// The fully connected layers' gradients travel while the convolutions' are computed.
+#[test]
+fn the_last_layers_gradients_are_sent_first() {
+    let means = |net: Sequential| {
+        let layers = captured(net.layers(), [1, 28, 28]).unwrap();
+        let settings = Settings {
+            averages: true,
+            ..settings([1, 28, 28])
+        };
+        let plan = Plan::new(&layers, settings).unwrap();
+        for (mean, next) in plan.means.iter().zip(&plan.means[1..]) {
+            assert_eq!(next.place.offset, mean.place.offset + 4 * mean.numbers);
+        }
+        let launches = plan.launches.len();
+        let means = plan.means.iter();
+        let means = means.map(|mean| (launches - mean.after, mean.numbers));
+        means.collect::<Vec<_>>()
+    };
+    // A multiple of 64 numbers for each layer; then the update alone.
+    let small = [510, 16_050, 5_020, 260].map(|n: usize| n.next_multiple_of(64));
+    assert_eq!(means(small_net()), [(1, small.iter().sum())]);
+    let large = [1_290, 1_179_776, 18_496, 320].map(|n: usize| n.next_multiple_of(64));
+    let expected = [(6, large[0] + large[1]), (1, large[2] + large[3])];
+    assert_eq!(means(large_net()), expected);
 }
 
 #[test]
@@ -364,7 +254,7 @@ fn weights_of_classes_smoothing_and_what_does_not_count() {
 /// The nets' kernels for an H100, at every precision; written down for CUDA's compiler, which CI runs on them.
 #[test]
 fn what_a_card_takes() {
-    for (name, net) in [("small", small()), ("large", large())] {
+    for (name, net) in [("small", small_net()), ("large", large_net())] {
         for precision in [Precision::Highest, Precision::High, Precision::Medium] {
             let settings = Settings {
                 batch: 64,
@@ -400,6 +290,7 @@ fn settings(image: [usize; 3]) -> Settings {
         real: 4,
         precision: Precision::Highest,
         multiprocessors: 132,
+        averages: false,
     }
 }
 
@@ -437,5 +328,5 @@ fn what_a_card_does_not_take() {
         [1, 3, 3]
     ));
     // And what it does.
-    assert!(!none(small(), [1, 28, 28]));
+    assert!(!none(small_net(), [1, 28, 28]));
 }

@@ -15,7 +15,7 @@ use candle_core::cuda_backend::{CudaDType, CudaDevice};
 use candle_core::{Error, Result, Storage, Tensor, Var, bail};
 
 use super::launch::compile;
-use crate::ops::captured::{KERNELS, Memory, Place, Plan};
+use crate::ops::captured::{KERNELS, Mean, Memory, Place, Plan};
 use crate::ops::update::{Buffers, OnCard};
 
 /// A kernel's parameter: at most so many words. The driver takes as many bytes as the kernel states.
@@ -46,6 +46,10 @@ pub(crate) struct Step {
     pub(crate) right: usize,
 }
 
+/// Makes so many f32 at an address their mean over all ranks, after an event: an operation of a stream of its own, which is
+/// captured where the event's stream is. Gives the events of its beginning and its end.
+pub(crate) type Average<'a> = &'a dyn Fn(u64, usize, CudaEvent) -> Result<[CudaEvent; 2]>;
+
 /// A training step that the card repeats by itself.
 pub(crate) struct Captured {
     plan: Plan,
@@ -60,12 +64,14 @@ pub(crate) struct Captured {
 }
 
 impl Captured {
-    /// Compiles and captures it. `images` are bytes, `parameters` those of the plan, of f32 and on the device.
+    /// Compiles and captures it. `images` are bytes, `parameters` those of the plan, of f32 and on the device; `average`
+    /// is for a plan that takes means, and called on all ranks.
     pub(crate) fn new(
         device: &CudaDevice,
         plan: Plan,
         images: &Tensor,
         parameters: &[Var],
+        average: Average<'_>,
     ) -> Result<Self> {
         let stream = device.cuda_stream();
         let mut own = stream.alloc_zeros::<u8>(plan.bytes).map_err(Error::wrap)?;
@@ -85,10 +91,20 @@ impl Captured {
         let functions = functions(device, &plan)?;
         let context = stream.context();
         let aside = context.new_stream().map_err(Error::wrap)?;
+        let mean = |mean: &Mean, of: &CudaStream| {
+            let after = of.record_event(None).map_err(Error::wrap)?;
+            average(base + mean.place.offset as u64, mean.numbers, after)
+        };
+        // Of zeros, as yet: what a backend sets up at its first call, it may not while a stream is captured.
+        for bucket in &plan.means {
+            let [_, done] = mean(bucket, &stream)?;
+            stream.wait(&done).map_err(Error::wrap)?;
+        }
+        stream.synchronize().map_err(Error::wrap)?;
         stream
             .begin_capture(CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL)
             .map_err(Error::wrap)?;
-        let launched = launch_all((&stream, &aside), &plan, &functions, address);
+        let launched = launch_all((&stream, &aside), &plan, &functions, address, mean);
         // Ended whatever happened, or the stream would be of no more use.
         let graph = stream.end_capture(CUgraphInstantiate_flags(0));
         let _events = launched?;
@@ -112,12 +128,12 @@ impl Captured {
         &self.plan
     }
 
-    /// An epoch. `report` is told of each step, in their order, while later ones run.
-    pub(crate) fn epoch(
+    /// An epoch. `report` is told of so many steps at a time, with the number of the first, while later ones run.
+    pub(crate) fn epoch<E: From<Error>>(
         &mut self,
         given: &Given<'_>,
-        mut report: impl FnMut(usize, Step),
-    ) -> Result<()> {
+        mut report: impl FnMut(usize, Vec<Step>) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E> {
         self.give(given)?;
         /// How many steps are read at once: an epoch of MNIST is read in 15 pieces.
         const PIECE: usize = 64;
@@ -130,13 +146,11 @@ impl Captured {
             }
             let done = self.stream.record_event(None).map_err(Error::wrap)?;
             if let Some((piece, done)) = running.replace((piece, done)) {
-                self.reading.wait(&done).map_err(Error::wrap)?;
-                self.read(piece, given.order.len(), &mut report)?;
+                report(piece.start, self.read(piece, &done, given.order.len())?)?;
             }
         }
         if let Some((piece, done)) = running {
-            self.reading.wait(&done).map_err(Error::wrap)?;
-            self.read(piece, given.order.len(), &mut report)?;
+            report(piece.start, self.read(piece, &done, given.order.len())?)?;
         }
         Ok(())
     }
@@ -177,13 +191,9 @@ impl Captured {
         put(epoch.parameters, table)
     }
 
-    /// The losses of a piece's steps, which have run.
-    fn read(
-        &self,
-        piece: Range<usize>,
-        total: usize,
-        report: &mut impl FnMut(usize, Step),
-    ) -> Result<()> {
+    /// What a piece's steps have found, which have run at the event.
+    fn read(&self, piece: Range<usize>, done: &CudaEvent, total: usize) -> Result<Vec<Step>> {
+        self.reading.wait(done).map_err(Error::wrap)?;
         let (epoch, batch) = (&self.plan.epoch, self.plan.batch);
         let (from, to) = (piece.start * batch, total.min(piece.end * batch));
         let read = |place: Place, size: usize| {
@@ -194,31 +204,32 @@ impl Captured {
         let losses = read(epoch.losses, 4)?;
         let right = read(epoch.right, 1)?;
         let batches = losses.chunks(4 * batch).zip(right.chunks(batch));
-        for (step, (losses, right)) in piece.zip(batches) {
+        let step = |(losses, right): (&[u8], &[u8])| {
             let losses = losses.chunks_exact(4).map(|bytes| {
                 let mut own = [0; 4];
                 own.copy_from_slice(bytes);
                 f64::from(f32::from_le_bytes(own))
             });
-            let found = Step {
+            Step {
                 losses: losses.sum(),
                 right: right.iter().filter(|&&right| right == 1).count(),
-            };
-            report(step, found);
-        }
-        Ok(())
+            }
+        };
+        Ok(batches.map(step).collect())
     }
 }
 
-/// Puts a plan's kernels into the streams' queues, the last after all others. The events by which one stream waits for
-/// the other are kept until the capture ends.
+/// Puts a plan's kernels into the streams' queues, the last after all others, and between them the means. The events by
+/// which one stream waits for the other are kept until the capture ends.
 fn launch_all(
     (stream, aside): (&Arc<CudaStream>, &Arc<CudaStream>),
     plan: &Plan,
     functions: &[CudaFunction],
     address: impl Fn(Memory) -> Result<u64> + Copy,
+    mean: impl Fn(&Mean, &CudaStream) -> Result<[CudaEvent; 2]>,
 ) -> Result<Vec<CudaEvent>> {
     let mut events = Vec::new();
+    let mut means: Vec<[CudaEvent; 2]> = Vec::new();
     let mut wait = |own: &CudaStream, other: &CudaStream| {
         let event = other.record_event(None).map_err(Error::wrap)?;
         own.wait(&event).map_err(Error::wrap)?;
@@ -232,6 +243,9 @@ fn launch_all(
             wait(aside, stream)?;
         } else if any_aside && i + 1 == plan.launches.len() {
             wait(stream, aside)?;
+            for [_, done] in &means {
+                stream.wait(done).map_err(Error::wrap)?;
+            }
         }
         let mut words = Words([0; 48]);
         for (to, word) in words.0.iter_mut().zip(&launch.words) {
@@ -245,7 +259,11 @@ fn launch_all(
         // SAFETY: the words are those of the kernel's parameter, and the places in them lie in memory that is kept.
         #[allow(unsafe_code)]
         unsafe { own.launch_builder(function).arg(&words).launch(config) }.map_err(Error::wrap)?;
+        for bucket in plan.means.iter().filter(|mean| mean.after == i + 1) {
+            means.push(mean(bucket, aside)?);
+        }
     }
+    events.extend(means.into_iter().flatten());
     Ok(events)
 }
 

@@ -31,6 +31,8 @@ pub(super) struct OnCard {
     classes: usize,
     /// The layers', in their order.
     parameters: Vec<Var>,
+    /// Of a loader's images, which are this rank's: every so many from the first on.
+    share: (usize, usize),
 }
 
 impl OnCard {
@@ -75,9 +77,6 @@ impl OnCard {
         let Device::Cuda(device) = &trainer.device else {
             return Ok(Err("the net is not on a CUDA card"));
         };
-        if trainer.reducer.is_some() {
-            return Ok(Err("there is a process group"));
-        }
         let Some(resident) = resident else {
             return Ok(Err("the card does not keep the data set's images"));
         };
@@ -87,11 +86,21 @@ impl OnCard {
             return Ok(Err("the net is not of layers that it takes"));
         };
         let context = device.cuda_stream().context().clone();
+        let group = trainer.group().filter(|group| group.world_size() > 1);
+        // Of a test set each rank takes its share; a train loader's sampler has given it one.
+        let share = match (purpose, group) {
+            (Purpose::Evaluate, Some(group)) => (group.rank(), group.world_size()),
+            _ => (0, 1),
+        };
+        let total = (share.0..loader.images()).step_by(share.1).len();
+        if total == 0 {
+            return Ok(Err("there is no image for it"));
+        }
         let mut settings = Settings {
-            batch: loader.batch_size().min(loader.images()),
+            batch: loader.batch_size().min(total),
             image: resident.shape(),
             pixels: resident.pixels().to_vec(),
-            total: loader.images(),
+            total,
             class_weights: None,
             // Of an evaluation every image counts.
             ignore_index: i64::MIN,
@@ -100,6 +109,7 @@ impl OnCard {
             real: 4,
             precision: Precision::Highest,
             multiprocessors: multiprocessors(device)?,
+            averages: false,
         };
         let classes = layers.last().map_or(0, |layer| layer.out_channels);
         if purpose == Purpose::Train {
@@ -129,6 +139,7 @@ impl OnCard {
                 label_smoothing: rule.smoothing,
                 optimizer: Some(rule_name),
                 precision: trainer.precision,
+                averages: group.is_some(),
                 ..settings
             };
         }
@@ -139,14 +150,21 @@ impl OnCard {
         if plan.bytes > free / 2 {
             return Ok(Err("its memory does not suffice"));
         }
+        let average = |address, n, after| match group {
+            Some(group) => Ok(group
+                .mean_at(address, n, after)
+                .map_err(candle_core::Error::wrap)?),
+            None => candle_core::bail!("there is no process group"),
+        };
         Ok(Ok(Self {
-            captured: Captured::new(device, plan, resident.bytes(), &parameters)?,
+            captured: Captured::new(device, plan, resident.bytes(), &parameters, &average)?,
             classes,
             parameters,
+            share,
         }))
     }
 
-    /// The images and classes, in the loader's order.
+    /// The images and classes of this rank's share, in the loader's order.
     fn order(&self, loader: &DataLoader, ignore_index: i64) -> Result<(Vec<u32>, Vec<i64>)> {
         let mut batches = loader.iter()?;
         let dataset = batches.dataset();
@@ -166,11 +184,14 @@ impl OnCard {
                 targets.push(target);
             }
         }
+        let (rank, ranks) = self.share;
+        let rows = rows.into_iter().skip(rank).step_by(ranks).collect();
+        let targets = targets.into_iter().skip(rank).step_by(ranks).collect();
         Ok((rows, targets))
     }
 
-    /// Loss and accuracy of a loader's images.
-    pub(super) fn evaluate(&mut self, loader: &DataLoader) -> Result<(f64, f64)> {
+    /// Loss and accuracy of this rank's share of a loader's images.
+    pub(super) fn evaluate(&mut self, loader: &DataLoader) -> Result<Found> {
         let (order, targets) = self.order(loader, i64::MIN)?;
         let divisors = vec![1.0; order.len().div_ceil(self.captured.plan().batch)];
         let given = Given {
@@ -180,13 +201,16 @@ impl OnCard {
             steps: &[],
             parameters: &[],
         };
-        let (mut losses, mut right) = (0.0, 0);
-        self.captured.epoch(&given, |_, found| {
-            losses += found.losses;
-            right += found.right;
+        let (n, mut losses, mut right) = (order.len(), 0.0, 0);
+        self.captured.epoch(&given, |_, steps| {
+            for found in steps {
+                losses += found.losses;
+                right += found.right;
+            }
+            Ok::<_, Error>(())
         })?;
-        let n = order.len() as f64;
-        Ok((losses / n, right as f64 / n))
+        let loss = losses / n as f64;
+        Ok(Found { loss, right, n })
     }
 
     /// The parameters, and what the optimizer remembers of each, in the layers' order.
@@ -262,14 +286,16 @@ impl Trainer {
             divisors: &divisors,
             parameters: &parameters,
         };
-        on_card.captured.epoch(&given, |step, found| {
-            let n = order.len().min((step + 1) * batch) - step * batch;
-            let found = Found {
+        on_card.captured.epoch(&given, |first, steps| {
+            let found = (first..).zip(steps).map(|(step, found)| Found {
                 loss: found.losses / divisors[step],
                 right: found.right,
-                n,
-            };
-            self.record(found, &mut tally, progress, history);
+                n: order.len().min((step + 1) * batch) - step * batch,
+            });
+            for found in self.of_all(found.collect())? {
+                self.record(found, &mut tally, progress, history);
+            }
+            Ok::<_, Error>(())
         })?;
         Ok(tally)
     }

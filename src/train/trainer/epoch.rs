@@ -45,7 +45,8 @@ impl OnDevice {
     }
 }
 
-/// What a step found, over all ranks' images.
+/// What a step or an evaluation found.
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Found {
     pub(super) loss: f64,
     pub(super) right: usize,
@@ -111,9 +112,12 @@ impl Trainer {
         while let Some(batch) = batches.next() {
             let Batch { images, targets } = batch?;
             let (loss, right) = self.step(&images, &targets, &mut batches)?;
-            let (loss, right, n) = self.of_all(loss, right, targets.dim(0)?)?;
+            let n = targets.dim(0)?;
+            let found = self.of_all(vec![Found { loss, right, n }])?;
             self.go_on(Every::Step)?;
-            self.record(Found { loss, right, n }, &mut tally, progress, history);
+            for found in found {
+                self.record(found, &mut tally, progress, history);
+            }
         }
         Ok(tally)
     }
@@ -126,7 +130,7 @@ impl Trainer {
     ) -> Result<(f64, f64)> {
         #[cfg(feature = "cuda")]
         if let Some(card) = &mut on_device.test {
-            return card.evaluate(test);
+            return self.all_shares(card.evaluate(test)?);
         }
         self.evaluate_shared(test, on_device.test_images.as_ref())
     }

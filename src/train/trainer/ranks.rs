@@ -1,6 +1,7 @@
 //! What a trainer does where it is one of several processes.
 
 use super::Trainer;
+use super::epoch::Found;
 use crate::Result;
 use crate::data::DataLoader;
 use crate::distributed::{ProcessGroup, Reducer};
@@ -31,18 +32,32 @@ impl Trainer {
         }
     }
 
-    /// The loss over all ranks' batches, how many are right, and how many there are.
-    pub(super) fn of_all(
-        &self,
-        loss: f64,
-        correct: usize,
-        n: usize,
-    ) -> Result<(f64, usize, usize)> {
+    /// What steps found over all ranks' images.
+    pub(super) fn of_all(&self, own: Vec<Found>) -> Result<Vec<Found>> {
         let Some(group) = self.group().filter(|group| group.world_size() > 1) else {
-            return Ok((loss, correct, n));
+            return Ok(own);
         };
-        let [loss, correct, n] = group.sum([loss * n as f64, correct as f64, n as f64])?;
-        Ok((loss / n, correct as usize, n as usize))
+        let numbers = own.iter().flat_map(|found| {
+            let n = found.n as f64;
+            [found.loss * n, found.right as f64, n]
+        });
+        let sums = group.sum(numbers.collect())?;
+        // A sum is a mean times the ranks, and may be off a whole number by a rounding.
+        let found = |sums: &[f64]| Found {
+            loss: sums[0] / sums[2].round(),
+            right: sums[1].round() as usize,
+            n: sums[2].round() as usize,
+        };
+        Ok(sums.chunks_exact(3).map(found).collect())
+    }
+
+    /// Loss and accuracy of the test set, of which this rank has found its share.
+    pub(super) fn all_shares(&self, own: Found) -> Result<(f64, f64)> {
+        let all = self.of_all(vec![own])?;
+        let [Found { loss, right, n }] = all[..] else {
+            unreachable!("one for one")
+        };
+        Ok((loss, right as f64 / n as f64))
     }
 
     /// Loss and accuracy on the test set, of which each rank looks at its share.
@@ -54,11 +69,11 @@ impl Trainer {
         let (rank, ranks) = self.group().map_or((0, 1), |g| (g.rank(), g.world_size()));
         let net = self.net.as_ref();
         let own = evaluate_share(net, test, &self.device, (rank, ranks), resident)?;
-        let own = own.map_or((0.0, 0, 0), |found| {
-            let n = found.targets.len();
-            (found.loss, right(&found.predictions, &found.targets), n)
+        let own = own.map_or(Found::default(), |found| Found {
+            loss: found.loss,
+            right: right(&found.predictions, &found.targets),
+            n: found.targets.len(),
         });
-        let (loss, correct, n) = self.of_all(own.0, own.1, own.2)?;
-        Ok((loss, correct as f64 / n as f64))
+        self.all_shares(own)
     }
 }

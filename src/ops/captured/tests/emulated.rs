@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use candle_core::{Tensor, Var};
 
 use super::super::*;
-use super::Data;
+use super::agree::Data;
 use crate::ops::program;
 use crate::ops::update::Buffers;
 use crate::optim::Fused;

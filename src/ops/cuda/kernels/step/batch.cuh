@@ -104,6 +104,9 @@ struct Update {
     const long long *now;
 };
 
+// Not a parameter's: gradients that go to the other ranks are one number each.
+static __device__ void sum_rule(real &sum, real gradient, real *, real *, real *, const Step &) { sum = gradient; }
+
 template <void rule(real &, real, real *, real *, real *, const Step &)>
 static __device__ void update(const Update &u)
 {
