@@ -2,18 +2,17 @@
 //!
 //!     cargo test --features mpi --test mpi
 
-use std::error::Error;
+mod ranks;
+
 use std::path::Path;
 use std::process::{Command, ExitCode, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use candlelight::distributed::{
-    Backend, DistributedSampler, destroy_process_group, init_process_group,
-};
+use candlelight::distributed::Backend;
 use candlelight::prelude::*;
 
-type Anything<T> = std::result::Result<T, Box<dyn Error>>;
+use ranks::{Anything, Run, lines, refused, same_steps};
 
 const IMAGES: usize = 1000;
 const EPOCHS: usize = 3;
@@ -49,10 +48,7 @@ fn run_tests() -> Anything<()> {
     let folder = tempfile::tempdir()?;
     type Test = fn(&Path) -> Anything<()>;
     let tests: [(&str, Test); 5] = [
-        (
-            "two ranks at batch 32 take the steps of one at 64",
-            same_steps,
-        ),
+        ("two ranks at batch 32 take the steps of one at 64", as_one),
         (
             "a rank that is killed ends the other, and the run goes on",
             killed,
@@ -70,19 +66,19 @@ fn run_tests() -> Anything<()> {
     Ok(())
 }
 
-/// What a rank does; rank 0 prints each step's loss and each epoch's accuracy.
+/// What a rank does.
 fn run_rank(how: &str, batch_size: &str, checkpoint: &Path) -> Anything<()> {
-    let group = init_process_group(Backend::Mpi)?;
-    let normalize = compose![ToTensor, Normalize::new([0.1307], [0.3081])?];
-    let mnist = |train| {
-        let data = concat!(env!("CARGO_MANIFEST_DIR"), "/data");
-        Mnist::builder(data)
-            .train(train)
-            .transform(normalize.clone())
-            .build()
+    let run = Run {
+        backend: Backend::Mpi,
+        large: true,
+        images: IMAGES,
+        epochs: EPOCHS,
+        batch_size: batch_size.parse()?,
+        shared: how != "without-sampler",
+        checkpoint,
     };
-    let images = Unlucky {
-        images: Subset::new(mnist(false)?, (0..IMAGES).collect())?,
+    run.rank(|images, group| Unlucky {
+        images,
         // In the second epoch; or in the first one that it takes.
         left: AtomicUsize::new(match how {
             "killed-again" => 100,
@@ -92,49 +88,7 @@ fn run_rank(how: &str, batch_size: &str, checkpoint: &Path) -> Anything<()> {
             1 => how.into(),
             _ => String::new(),
         },
-    };
-    let test = Subset::new(mnist(false)?, (5000..5700).collect())?;
-    let loader = DataLoader::builder(images).batch_size(batch_size.parse()?);
-    let loader = match how {
-        "without-sampler" => loader,
-        _ => loader.sampler(
-            DistributedSampler::builder(IMAGES, &group)
-                .seed(3)
-                .build()?,
-        ),
-    };
-    // Not all begin with the same weights: rank 0's count.
-    manual_seed(group.rank() as u64);
-    let net = LargeNet::new(var_builder(DType::F32, &Device::Cpu))?;
-    let sgd = Sgd::builder(net.parameters(), 0.01).momentum(0.9).build()?;
-    let schedule = StepLr::builder(0.01, 1).gamma(0.5).build()?;
-    let mut trainer = Trainer::builder(net, CrossEntropyLoss::builder().build()?, sgd)
-        .process_group(&group)
-        .schedule(schedule, Every::Epoch)
-        .epochs(EPOCHS)
-        .checkpoint(checkpoint)
-        .build()?;
-    if checkpoint.exists() {
-        trainer.resume(checkpoint)?;
-    }
-    let test = DataLoader::builder(test).batch_size(100).build()?;
-    let history = trainer.fit(&loader.build()?, Some(&test))?;
-    if group.rank() == 0 {
-        for step in &history.steps {
-            println!("step {} {:e} {}", step.step, step.loss, step.accuracy);
-        }
-        for epoch in &history.epochs {
-            let (loss, accuracy) = (epoch.test_loss, epoch.test_accuracy);
-            println!(
-                "epoch {} {:e} {}",
-                epoch.epoch,
-                loss.unwrap_or(f64::NAN),
-                accuracy.unwrap_or(f64::NAN)
-            );
-        }
-    }
-    destroy_process_group(&group)?;
-    Ok(())
+    })
 }
 
 /// A data set that ends its rank after some images.
@@ -195,49 +149,13 @@ fn start(
     Ok(command.output()?)
 }
 
-/// What rank 0 printed: (word, number, loss, accuracy).
-fn lines(output: &Output) -> Anything<Vec<(String, usize, f64, f64)>> {
-    let text = String::from_utf8_lossy(&output.stdout);
-    if !output.status.success() {
-        let error = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("ended with {}: {error}", output.status).into());
-    }
-    let line = |line: &str| {
-        let mut words = line.split(' ');
-        let mut next = || words.next().ok_or("a line is too short");
-        Ok((
-            next()?.into(),
-            next()?.parse()?,
-            next()?.parse()?,
-            next()?.parse()?,
-        ))
-    };
-    text.lines().map(line).collect()
-}
-
-fn same_steps(folder: &Path) -> Anything<()> {
+fn as_one(folder: &Path) -> Anything<()> {
     let one = lines(&start(None, "well", 64, &folder.join("one.safetensors"))?)?;
-    let two = lines(&start(
-        Some(2),
-        "well",
-        32,
-        &folder.join("two.safetensors"),
-    )?)?;
-    let steps = EPOCHS * IMAGES.div_ceil(64);
-    if one.len() != steps + EPOCHS || two.len() != one.len() {
-        return Err(format!("{} and {} lines", one.len(), two.len()).into());
-    }
-    let mut furthest = 0f64;
-    for (one, two) in one.iter().zip(&two) {
-        let apart = (one.2 - two.2).abs() / one.2;
-        furthest = furthest.max(apart);
-        if (&one.0, one.1) != (&two.0, two.1) || apart > 1e-4 || (one.3 - two.3).abs() > 0.002 {
-            return Err(format!("{one:?} alone, {two:?} together").into());
-        }
-    }
-    if one[0].2 < 1.5 * one[steps - 1].2 {
-        return Err(format!("nothing was learned: {one:?}").into());
-    }
+    let two = folder.join("two.safetensors");
+    let two = lines(&start(Some(2), "well", 32, &two)?)?;
+    let steps = IMAGES.div_ceil(64);
+    let furthest = same_steps(&one, &two, EPOCHS, steps)?;
+    let steps = EPOCHS * steps;
     println!("mpi: losses of {steps} steps, furthest apart: {furthest:.1e} of the loss");
     Ok(())
 }
@@ -266,15 +184,6 @@ fn killed(folder: &Path) -> Anything<()> {
     match found == expected {
         true => Ok(()),
         false => Err(format!("went on with {found:?}, expected {expected:?}").into()),
-    }
-}
-
-/// Ends badly and says each of these.
-fn refused(output: &Output, said: &[&str]) -> Anything<()> {
-    let error = String::from_utf8_lossy(&output.stderr);
-    match !output.status.success() && said.iter().all(|said| error.contains(said)) {
-        true => Ok(()),
-        false => Err(format!("{}: {error}", output.status).into()),
     }
 }
 

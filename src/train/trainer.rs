@@ -40,10 +40,11 @@ type Callback = Box<dyn FnMut(&Progress) + Send>;
 /// - the net [lists its layers](Network::layers), and they are convolutions of one group with padding by zeros, ReLUs,
 ///   poolings of 2×2, and at the end fully connected layers, all of f32;
 /// - the optimizer is one of this crate's and has just the net's parameters, and the loss's reduction is the mean;
-/// - the card keeps the images ([`Dataset::raw`](crate::data::Dataset::raw)), and there are no other processes.
+/// - the card keeps the images ([`Dataset::raw`](crate::data::Dataset::raw)).
 ///
 /// Everything else is trained layer by layer, with the same results but for rounding. A captured epoch's batches, learning
-/// rates and targets are set before it begins, and `on_progress` is told of steps that have run up to 128 steps later.
+/// rates and targets are set before it begins, and `on_progress` is told of steps that have run up to 128 steps later. With
+/// a process group over NCCL, each rank's graph averages the gradients with the others'.
 ///
 /// # Differences from PyTorch
 ///

@@ -4,6 +4,8 @@
 // Every call is done when it returns. Kernels given to NVRTC are compiled as C++ and run with emulate.h; candle's own,
 // which come as PTX, are not here, and say so. What a capture may not do is an error, and so is a graph whose code was
 // unloaded.
+#include "card.h"
+
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -13,7 +15,6 @@
 #include <regex>
 #include <set>
 #include <string>
-#include <vector>
 
 namespace {
 
@@ -46,21 +47,20 @@ struct Launch {
     std::vector<std::vector<char>> arguments;
 };
 
-struct Graph {
-    std::vector<Launch> launches;
-};
-
-struct Stream {
-    // Of the stream that is captured, and of those that wait for an event of its.
-    Graph *capturing = nullptr;
-    // How many launches the graph had after this stream's last one, and how many of them the captured stream waits for.
-    size_t last = 0, joined = 0;
-};
-
 struct Event {
     Stream *of = nullptr;
     size_t launches = 0;
 };
+
+// As many as a test asks for.
+int cards()
+{
+    const char *asked = getenv("CANDLELIGHT_EMULATED_CARDS");
+    return asked ? atoi(asked) : 1;
+}
+
+// The device's number and 1, of each thread.
+thread_local void *current = nullptr;
 
 // The stream that is captured: one at a time; and those that joined it.
 Stream *captured = nullptr;
@@ -91,11 +91,12 @@ int run(const Launch &launch)
 
 } // namespace
 
-#define CARD(name, ...) extern "C" int name(__VA_ARGS__)
+int current_card() { return (int)(long)current - 1; }
+
 
 CARD(cuInit, unsigned) { return success; }
-CARD(cuDeviceGetCount, int *count) { return *count = 1, success; }
-CARD(cuDeviceGet, int *device, int ordinal) { return *device = 0, ordinal == 0 ? success : 101; }
+CARD(cuDeviceGetCount, int *count) { return *count = cards(), success; }
+CARD(cuDeviceGet, int *device, int ordinal) { return *device = ordinal, ordinal < cards() ? success : 101; }
 CARD(cuDeviceGetName, char *name, int length, int) { return snprintf(name, length, "emulated card"), success; }
 CARD(cuDeviceTotalMem_v2, size_t *bytes, int) { return *bytes = 4ull << 30, success; }
 CARD(cuMemGetInfo_v2, size_t *free, size_t *total) { return *free = *total = 4ull << 30, success; }
@@ -107,11 +108,11 @@ CARD(cuDeviceGetAttribute, int *value, int attribute, int)
     *value = found == known.end() ? 0 : found->second;
     return success;
 }
-CARD(cuDevicePrimaryCtxRetain, void **context, int) { return *context = (void *)1, success; }
+CARD(cuDevicePrimaryCtxRetain, void **context, int device) { return *context = (void *)(device + 1l), success; }
 CARD(cuDevicePrimaryCtxRelease_v2, int) { return success; }
 CARD(cuCtxDestroy_v2, void *) { return success; }
-CARD(cuCtxGetCurrent, void **context) { return *context = (void *)1, success; }
-CARD(cuCtxSetCurrent, void *) { return success; }
+CARD(cuCtxGetCurrent, void **context) { return *context = current, success; }
+CARD(cuCtxSetCurrent, void *context) { return current = context, success; }
 CARD(cuCtxSynchronize) { return not_while_capturing("a wait for the context"); }
 CARD(cuGetErrorString, int error, const char **text)
 {
@@ -228,12 +229,7 @@ CARD(cuLaunchKernel, Function *function, unsigned blocks, unsigned, unsigned, un
         const char *from = (const char *)*arguments++;
         launch.arguments.emplace_back(from, from + *size);
     }
-    if (stream && stream->capturing) {
-        stream->capturing->launches.push_back(launch);
-        stream->last = stream->capturing->launches.size();
-        return success;
-    }
-    return run(launch);
+    return do_or_capture(stream, [launch] { return run(launch); });
 }
 
 CARD(cuStreamBeginCapture_v2, Stream *stream, int)
@@ -267,8 +263,8 @@ CARD(cuGraphInstantiateWithFlags, Graph **ready, Graph *graph, unsigned long lon
 CARD(cuGraphUpload, Graph *, Stream *) { return success; }
 CARD(cuGraphLaunch, Graph *graph, Stream *)
 {
-    for (const Launch &launch : graph->launches) {
-        if (int error = run(launch)) {
+    for (auto &node : graph->nodes) {
+        if (int error = node()) {
             return error;
         }
     }
