@@ -2,7 +2,7 @@
 // program built with the feature cuda, on a machine without a card; see card.sh, which loads it before CUDA's libraries.
 //
 // Every call is done when it returns. Kernels given to NVRTC are compiled as C++ and run with emulate.h; candle's own,
-// which come as PTX, are not here, and say so. What a capture may not do is an error, and so is a graph whose code was
+// which come as PTX, are not here, and say so, but for its copy of rows. What a capture may not do is an error, and so is a graph whose code was
 // unloaded.
 #include "card.h"
 
@@ -217,9 +217,33 @@ CARD(cuModuleGetFunction, Function **function, Module *module, const char *name)
 }
 CARD(cuFuncGetAttribute, int *value, int, Function *) { return *value = 32, not_while_capturing("a kernel loaded"); }
 
+namespace {
+
+// candle's kernel that copies rows: from, to, how many, how long, how far apart there and here.
+bool copies(const std::string &kernel, void **arguments)
+{
+    const std::map<std::string, size_t> sizes = {{"copy2d_f32", 4}, {"copy2d_f64", 8}};
+    auto found = sizes.find(kernel);
+    if (found == sizes.end()) {
+        return false;
+    }
+    const size_t size = found->second;
+    auto address = [&](int i) { return *(char **)arguments[i]; };
+    auto number = [&](int i) { return (size_t) * (uint32_t *)arguments[i]; };
+    for (size_t row = 0; row < number(2); row++) {
+        memcpy(address(1) + row * number(5) * size, address(0) + row * number(4) * size, number(3) * size);
+    }
+    return true;
+}
+
+} // namespace
+
 CARD(cuLaunchKernel, Function *function, unsigned blocks, unsigned, unsigned, unsigned threads, unsigned, unsigned,
     unsigned, Stream *stream, void **arguments, void **)
 {
+    if (copies(function->name, arguments)) {
+        return not_while_capturing("candle's copy");
+    }
     if (!function->run) {
         fprintf(stderr, "emulated card: candle's kernel %s is not here\n", function->name.c_str());
         return not_supported;
