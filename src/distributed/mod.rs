@@ -58,5 +58,7 @@ mod sampler;
 pub use backend::Backend;
 pub use group::{ProcessGroup, destroy_process_group, init_process_group};
 pub use launch::Launch;
-pub(crate) use reducer::{Reducer, buckets};
+pub(crate) use reducer::Reducer;
+#[cfg(any(feature = "cuda", test))]
+pub(crate) use reducer::buckets;
 pub use sampler::{DistributedSampler, DistributedSamplerBuilder};

@@ -1,8 +1,10 @@
 // CUDA's threads on a processor: the threads of a block take turns, each until it waits for the others. Slow, and
-// the same each time; for kernels of one dimension without atomics or warps.
+// the same each time; for kernels of one dimension without atomics or warps. With EMULATED_REVERSED set the last thread and
+// the last block come first: what then comes out otherwise has read what another thread writes, without waiting for it.
 #pragma once
 
 #include <csetjmp>
+#include <cstdlib>
 #include <functional>
 #include <ucontext.h>
 #include <vector>
@@ -69,14 +71,17 @@ static void launch(unsigned blocks, unsigned threads, std::function<void()> kern
     fibers.resize(threads);
     gridDim.x = blocks;
     blockDim.x = threads;
-    for (blockIdx.x = 0; blockIdx.x < blocks; blockIdx.x++) {
+    static const bool reversed = getenv("EMULATED_REVERSED");
+    for (unsigned block = 0; block < blocks; block++) {
+        blockIdx.x = reversed ? blocks - 1 - block : block;
         for (Fiber &fiber : fibers) {
             fiber.stack.resize(1 << 16);
             fiber.begun = fiber.done = false;
         }
         for (bool all_done = false; !all_done;) {
             all_done = true;
-            for (unsigned i = 0; i < threads; i++) {
+            for (unsigned turn = 0; turn < threads; turn++) {
+                const unsigned i = reversed ? threads - 1 - turn : turn;
                 if (!fibers[i].done) {
                     threadIdx.x = i;
                     go_on(fibers[i]);

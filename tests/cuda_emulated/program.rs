@@ -38,9 +38,19 @@ pub fn compile_to(source: &Path, program: PathBuf) -> Option<PathBuf> {
     }
 }
 
-/// What the kernels write for these words and bytes.
+/// What the kernels write for these words and bytes, in whichever order the threads come.
 pub fn run(program: &Path, words: &[String], input: &[u8]) -> Vec<u8> {
-    let mut command = Command::new(program);
+    let output = run_once(Command::new(program), words, input);
+    let mut reversed = Command::new(program);
+    reversed.env("EMULATED_REVERSED", "yes");
+    assert!(
+        output == run_once(reversed, words, input),
+        "{words:?}: threads do not wait for each other"
+    );
+    output
+}
+
+fn run_once(mut command: Command, words: &[String], input: &[u8]) -> Vec<u8> {
     let command = command
         .args(words)
         .stdin(Stdio::piped())

@@ -52,9 +52,11 @@ int main()
         word memory = take_word(), value = take_word();
         return memory == ~0ull ? value : (word)(memories[memory].data() + value);
     };
+    std::vector<word> addressed;
     for (word n = take_word(); n > 0; n--) {
         word offset = take_word(), address = resolved();
         memcpy(memories[0].data() + offset, &address, sizeof address);
+        addressed.push_back(offset);
     }
     struct Call {
         word blocks, threads;
@@ -73,6 +75,10 @@ int main()
         for (size_t i = 0; i < calls.size(); i++) {
             call(i, calls[i].blocks, calls[i].threads, calls[i].words);
         }
+    }
+    // Addresses are others each time.
+    for (word offset : addressed) {
+        memset(memories[0].data() + offset, 0, sizeof offset);
     }
     for (auto &memory : memories) {
         fwrite(memory.data(), 1, memory.size(), stdout);
