@@ -4,7 +4,8 @@
 # rustup's, or where rustup cannot download, one built from the source in Debian's packages.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-tests=(--lib --test gradients --test determinism)
+# What is emulated of CUDA is the same on every processor, and slow.
+tests=(--lib --test gradients --test determinism -- --skip ops::captured)
 if [ "$(uname -m)" = aarch64 ]; then
   exec cargo test --release --locked "${tests[@]}"
 fi
