@@ -63,10 +63,10 @@ fn family(case: &Case) -> Result<Family> {
         "max_pool2d" => family(&of_tensors, tolerance(dtype), layers::max_pool2d),
         "linear" => family(&of_tensors, tolerance(dtype), layers::linear),
         "cross_entropy" => family(&of_tensors, tolerance(dtype), cross_entropy::cross_entropy),
-        "training_run" => family(op, training::TOLERANCE, training::training_run),
+        "training_run" => family(op, training::tolerance(), training::training_run),
         "SGD" | "Adam" | "AdamW" | "RMSprop" | "Adagrad" if trains => {
             let name = format!("training {op}");
-            family(&name, training::TOLERANCE, training::training)
+            family(&name, training::tolerance(), training::training)
         }
         "SGD" | "Adam" | "AdamW" | "RMSprop" | "Adagrad" => {
             family(op, optimizers::TOLERANCE, optimizers::optimizer)

@@ -1,10 +1,11 @@
-// A CUDA card on the processor: the driver's functions, NVRTC's, and of cuBLAS and cuRAND those that open a device. For a
-// program built with the feature cuda, on a machine without a card; see card.sh, which loads it before CUDA's libraries.
+// CUDA cards on the processor: the driver's functions. For a program built with the feature cuda, on a machine without a
+// card; see card.sh, which loads it before CUDA's libraries, with nvrtc.cpp, blas.cpp and nccl.cpp.
 //
-// Every call is done when it returns. Kernels given to NVRTC are compiled as C++ and run with emulate.h; candle's own,
-// which come as PTX, are not here, and say so, but for its copy of rows. What a capture may not do is an error, and so is a graph whose code was
-// unloaded.
+// Every call is done when it returns. Kernels are compiled as C++ and run with emulate.h: those given to NVRTC, and candle's,
+// in whose place scripts/nvcc-for-check has left the path of their source. What a capture may not do is an error, and so is
+// a graph whose code was unloaded.
 #include "card.h"
+#include "compile.h"
 
 #include <cstdint>
 #include <cstdio>
@@ -12,9 +13,10 @@
 #include <cstring>
 #include <dlfcn.h>
 #include <map>
-#include <regex>
+#include <mutex>
 #include <set>
 #include <string>
+#include <unistd.h>
 
 namespace {
 
@@ -29,7 +31,6 @@ enum Result {
 };
 
 struct Module {
-    // Null for candle's.
     void *library = nullptr;
     bool loaded = true;
 };
@@ -85,6 +86,9 @@ int run(const Launch &launch)
     for (auto &argument : launch.arguments) {
         arguments.push_back((void *)argument.data());
     }
+    // One kernel at a time, whichever thread of the program asks.
+    static std::mutex one;
+    std::lock_guard<std::mutex> alone(one);
     launch.function->run(arguments.data(), launch.blocks, launch.threads);
     return success;
 }
@@ -181,21 +185,44 @@ CARD(cuMemcpyDtoDAsync_v2, void *to, const void *from, size_t bytes, Stream *)
     return memcpy(to, from, bytes), not_while_capturing("a copy");
 }
 
-// What nvrtcGetPTX gives is the path of a library.
-static const char *const library_prefix = "emulated ";
+// candle's kernels of a file, compiled once for all processes of a test.
+static std::string candles(const std::string &file)
+{
+    const char *temporary = getenv("TMPDIR");
+    const std::string known = std::string(temporary ? temporary : "/tmp") + "/candle-" + file.substr(file.rfind('/') + 1) + ".so";
+    if (access(known.c_str(), R_OK) != 0) {
+        const std::string source = read_all(file);
+        std::string flags = "-I" + file.substr(0, file.rfind('/'));
+        if (source.find("__syncthreads") == source.npos && source.find("__shfl") == source.npos) {
+            flags += " -DEMULATED_ALONE";
+        }
+        const Made made = compile(file, "#include \"candle.h\"\n", flags);
+        if (made.library.empty()) {
+            fprintf(stderr, "emulated card: %s: %s\n", file.c_str(), made.log.c_str());
+            return "";
+        }
+        rename(made.library.c_str(), known.c_str());
+    }
+    return known;
+}
 
 CARD(cuModuleLoadData, Module **module, const char *image)
 {
     if (int error = not_while_capturing("a module loaded")) {
         return error;
     }
+    const std::string candle_prefix = "// candle's kernels: ";
+    std::string text = image, library;
+    if (text.rfind(library_prefix, 0) == 0) {
+        library = text.substr(strlen(library_prefix));
+    } else if (text.rfind(candle_prefix, 0) == 0) {
+        library = candles(text.substr(candle_prefix.size(), text.find('\n') - candle_prefix.size()));
+    }
     *module = new Module;
-    if (strncmp(image, library_prefix, strlen(library_prefix)) == 0) {
-        (*module)->library = dlopen(image + strlen(library_prefix), RTLD_NOW | RTLD_LOCAL);
-        if (!(*module)->library) {
-            fprintf(stderr, "emulated card: %s\n", dlerror());
-            return not_found;
-        }
+    (*module)->library = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (library.empty() || !(*module)->library) {
+        fprintf(stderr, "emulated card: a module that cannot be loaded: %s\n", library.empty() ? image : dlerror());
+        return not_found;
     }
     return success;
 }
@@ -206,46 +233,22 @@ CARD(cuModuleUnload, Module *module) { return module->loaded = false, success; }
 CARD(cuModuleGetFunction, Function **function, Module *module, const char *name)
 {
     Function found = {module, name};
-    if (module->library) {
-        found.run = (decltype(found.run))dlsym(module->library, ("run_" + found.name).c_str());
-        found.sizes = (decltype(found.sizes))dlsym(module->library, ("sizes_" + found.name).c_str());
-        if (!found.run) {
-            return not_found;
-        }
+    found.run = (decltype(found.run))dlsym(module->library, ("run_" + found.name).c_str());
+    found.sizes = (decltype(found.sizes))dlsym(module->library, ("sizes_" + found.name).c_str());
+    if (!found.run) {
+        fprintf(stderr, "emulated card: there is no kernel %s\n", name);
+        return not_found;
     }
     return *function = new Function(found), success;
 }
 CARD(cuFuncGetAttribute, int *value, int, Function *) { return *value = 32, not_while_capturing("a kernel loaded"); }
 
-namespace {
-
-// candle's kernel that copies rows: from, to, how many, how long, how far apart there and here.
-bool copies(const std::string &kernel, void **arguments)
+CARD(cuLaunchKernel, Function *function, unsigned blocks, unsigned blocks_y, unsigned blocks_z, unsigned threads,
+    unsigned threads_y, unsigned threads_z, unsigned, Stream *stream, void **arguments, void **)
 {
-    const std::map<std::string, size_t> sizes = {{"copy2d_f32", 4}, {"copy2d_f64", 8}};
-    auto found = sizes.find(kernel);
-    if (found == sizes.end()) {
-        return false;
-    }
-    const size_t size = found->second;
-    auto address = [&](int i) { return *(char **)arguments[i]; };
-    auto number = [&](int i) { return (size_t) * (uint32_t *)arguments[i]; };
-    for (size_t row = 0; row < number(2); row++) {
-        memcpy(address(1) + row * number(5) * size, address(0) + row * number(4) * size, number(3) * size);
-    }
-    return true;
-}
-
-} // namespace
-
-CARD(cuLaunchKernel, Function *function, unsigned blocks, unsigned, unsigned, unsigned threads, unsigned, unsigned,
-    unsigned, Stream *stream, void **arguments, void **)
-{
-    if (copies(function->name, arguments)) {
-        return not_while_capturing("candle's copy");
-    }
-    if (!function->run) {
-        fprintf(stderr, "emulated card: candle's kernel %s is not here\n", function->name.c_str());
+    const unsigned other_blocks = blocks_y * blocks_z, other_threads = threads_y * threads_z;
+    if (other_blocks != 1 || other_threads != 1) {
+        fprintf(stderr, "emulated card: %s has more than one dimension\n", function->name.c_str());
         return not_supported;
     }
     Launch launch = {function, blocks, threads, {}};
@@ -296,106 +299,3 @@ CARD(cuGraphLaunch, Graph *graph, Stream *)
 }
 CARD(cuGraphExecDestroy, Graph *graph) { return delete graph, success; }
 CARD(cuGraphDestroy, Graph *graph) { return delete graph, success; }
-
-// NVRTC.
-
-namespace {
-
-struct Program {
-    std::string source, made, log;
-};
-
-std::string read_all(const std::string &path)
-{
-    std::string text;
-    if (FILE *file = fopen(path.c_str(), "r")) {
-        for (int c; (c = fgetc(file)) != EOF;) {
-            text += c;
-        }
-        fclose(file);
-    }
-    return text;
-}
-
-void write_all(const std::string &path, const std::string &text)
-{
-    if (FILE *file = fopen(path.c_str(), "w")) {
-        fwrite(text.data(), 1, text.size(), file);
-        fclose(file);
-    }
-}
-
-} // namespace
-
-CARD(nvrtcCreateProgram, Program **program, const char *source, const char *, int, const char *const *,
-    const char *const *)
-{
-    return *program = new Program{source, {}, {}}, success;
-}
-
-CARD(nvrtcCompileProgram, Program *program, int n, const char *const *options)
-{
-    const char *here = getenv("CANDLELIGHT_EMULATED");
-    if (!here) {
-        program->log = "CANDLELIGHT_EMULATED must name tests/cuda_emulated";
-        return 6;
-    }
-    const char *temporary = getenv("TMPDIR");
-    std::string base = std::string(temporary ? temporary : "/tmp") + "/candlelight-card-XXXXXX", real;
-    if (!mkdtemp(base.data())) {
-        return 1;
-    }
-    for (int i = 0; i < n; i++) {
-        if (strncmp(options[i], "-Dreal=", 7) == 0) {
-            real = options[i];
-        }
-    }
-    write_all(base + "/kernels.cu", program->source);
-    // Macros make some kernels, so their names are read off what is left of the source without macros.
-    std::string names = "c++ -std=c++17 -E -P -DEMULATED " + real + " -x c++ " + base + "/kernels.cu > " + base + "/plain";
-    if (system(names.c_str()) != 0) {
-        return 6;
-    }
-    std::string plain = read_all(base + "/plain");
-    std::string text = std::string("#include \"") + here + "/emulate.h\"\n#include <cmath>\n#include <utility>\n#include \""
-        + here + "/tensor_core.h\"\n#include \"kernels.cu\"\n"
-        "template <class... A, size_t... I> static void call(void (*kernel)(A...), void **a, unsigned blocks,\n"
-        "    unsigned threads, std::index_sequence<I...>)\n"
-        "{ launch(blocks, threads, [&] { kernel(*(std::decay_t<A> *)a[I]...); }); }\n"
-        "template <class... A> static void call(void (*kernel)(A...), void **a, unsigned blocks, unsigned threads)\n"
-        "{ call(kernel, a, blocks, threads, std::index_sequence_for<A...>()); }\n"
-        "template <class... A> static const size_t *sizes(void (*)(A...))\n"
-        "{ static const size_t all[] = {sizeof(A)..., 0}; return all; }\n";
-    std::regex kernel("extern \"C\" __global__ void (?:__launch_bounds__\\([^)]*\\) )?(\\w+)\\(");
-    std::set<std::string> found;
-    for (std::sregex_iterator i(plain.begin(), plain.end(), kernel), end; i != end; ++i) {
-        found.insert((*i)[1]);
-    }
-    for (const std::string &name : found) {
-        text += "extern \"C\" void run_" + name + "(void **a, unsigned blocks, unsigned threads) { call(" + name
-            + ", a, blocks, threads); }\nextern \"C\" const size_t *sizes_" + name + "() { return sizes(" + name + "); }\n";
-    }
-    write_all(base + "/kernels.cpp", text);
-    std::string compile = "c++ -std=c++17 -O2 -w -shared -fPIC " + real + " " + base + "/kernels.cpp -o " + base
-        + "/kernels.so 2> " + base + "/log";
-    const bool done = system(compile.c_str()) == 0;
-    program->log = read_all(base + "/log");
-    program->made = library_prefix + base + "/kernels.so";
-    return done ? success : 6;
-}
-
-CARD(nvrtcGetPTXSize, Program *program, size_t *size) { return *size = program->made.size() + 1, success; }
-CARD(nvrtcGetPTX, Program *program, char *to) { return strcpy(to, program->made.c_str()), success; }
-CARD(nvrtcGetProgramLogSize, Program *program, size_t *size) { return *size = program->log.size() + 1, success; }
-CARD(nvrtcGetProgramLog, Program *program, char *to) { return strcpy(to, program->log.c_str()), success; }
-CARD(nvrtcDestroyProgram, Program **program) { return delete *program, success; }
-
-// What opens a device, and does nothing there.
-
-CARD(cublasCreate_v2, void **handle) { return *handle = malloc(1), success; }
-CARD(cublasDestroy_v2, void *handle) { return free(handle), success; }
-CARD(cublasSetStream_v2, void *, void *) { return success; }
-CARD(curandCreateGenerator, void **generator, int) { return *generator = malloc(1), success; }
-CARD(curandDestroyGenerator, void *generator) { return free(generator), success; }
-CARD(curandSetPseudoRandomGeneratorSeed, void *, unsigned long long) { return success; }
-CARD(curandSetStream, void *, void *) { return success; }

@@ -18,16 +18,34 @@
 #define __launch_bounds__(threads, blocks)
 
 struct Index {
-    unsigned x = 0;
+    unsigned x = 0, y = 0, z = 0;
 };
-static Index threadIdx, blockIdx, blockDim, gridDim;
+static Index threadIdx, blockIdx, blockDim = {1, 1, 1}, gridDim = {1, 1, 1};
+
+#ifdef EMULATED_ALONE
+
+// For kernels whose threads do not wait.
+template <class Kernel> static void launch(unsigned blocks, unsigned threads, Kernel kernel)
+{
+    gridDim.x = blocks;
+    blockDim.x = threads;
+    for (blockIdx.x = 0; blockIdx.x < blocks; blockIdx.x++) {
+        for (threadIdx.x = 0; threadIdx.x < threads; threadIdx.x++) {
+            kernel();
+        }
+    }
+}
+
+static void __syncthreads() { abort(); }
+
+#else
 
 // A thread has a stack of its own, which makecontext enters; from then on jumps change between them, since swapcontext
-// calls the system each time.
+// calls the system each time. It is kept for the next kernel.
 struct Fiber {
     std::vector<char> stack;
     jmp_buf at;
-    bool begun, done;
+    bool begun = false, done = false;
 };
 static std::vector<Fiber> fibers;
 static ucontext_t entry;
@@ -41,11 +59,13 @@ static void __syncthreads()
     }
 }
 
-static void run_body()
+static void run_bodies()
 {
-    body();
-    fibers[threadIdx.x].done = true;
-    _longjmp(scheduler, 1);
+    for (;;) {
+        body();
+        fibers[threadIdx.x].done = true;
+        __syncthreads();
+    }
 }
 
 // Until it waits, or is done.
@@ -61,22 +81,24 @@ static void go_on(Fiber &fiber)
     getcontext(&entry);
     entry.uc_stack.ss_sp = fiber.stack.data();
     entry.uc_stack.ss_size = fiber.stack.size();
-    makecontext(&entry, run_body, 0);
+    makecontext(&entry, run_bodies, 0);
     setcontext(&entry);
 }
 
 static void launch(unsigned blocks, unsigned threads, std::function<void()> kernel)
 {
     body = kernel;
-    fibers.resize(threads);
+    if (fibers.size() < threads) {
+        fibers.resize(threads);
+    }
     gridDim.x = blocks;
     blockDim.x = threads;
     static const bool reversed = getenv("EMULATED_REVERSED");
     for (unsigned block = 0; block < blocks; block++) {
         blockIdx.x = reversed ? blocks - 1 - block : block;
-        for (Fiber &fiber : fibers) {
-            fiber.stack.resize(1 << 16);
-            fiber.begun = fiber.done = false;
+        for (unsigned i = 0; i < threads; i++) {
+            fibers[i].stack.resize(1 << 16);
+            fibers[i].done = false;
         }
         for (bool all_done = false; !all_done;) {
             all_done = true;
@@ -91,3 +113,5 @@ static void launch(unsigned blocks, unsigned threads, std::function<void()> kern
         }
     }
 }
+
+#endif

@@ -18,8 +18,13 @@ use crate::seeded::seed;
 /// SGD's are the same to the last bit on x86 (`tests/same_losses.rs`). Elsewhere, and with Adam, whose square
 /// root PyTorch rounds otherwise, a window with two nearly equal values may have its maximum at the one here
 /// and at the other in PyTorch; from then on the paths part slowly. PyTorch's own do so between one thread and
-/// two.
-pub const TOLERANCE: f64 = 1e-3;
+/// two: of 16 seeds' runs, three parted, the furthest by 2e-3. A card sums in an order of its own.
+pub fn tolerance() -> f64 {
+    match device().is_cpu() {
+        true => 1e-3,
+        false => 5e-3,
+    }
+}
 const STEPS: usize = 100;
 /// Of each of the first losses, before the paths part.
 const FIRST_TOLERANCE: f64 = 1e-4;
@@ -63,7 +68,7 @@ fn compare(case: &Case, op: &str, net: &Net, loader: &DataLoader) -> Result<Answ
     };
     let (found, wanted) = (at_the_end(&losses)?, at_the_end(expected)?);
     let what = "mean loss, loss at step 100";
-    Ok(Answer::Agrees(apart(what, &found, &wanted, TOLERANCE)?))
+    Ok(Answer::Agrees(apart(what, &found, &wanted, tolerance())?))
 }
 
 /// From the first weights of the case, in its order.
