@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use candlelight::distributed::Backend;
 use candlelight::prelude::*;
 
-use ranks::{Anything, Run, lines, refused, same_steps};
+use ranks::{Anything, Run, Test, lines, refused, run_all, same_steps};
 
 const IMAGES: usize = 1000;
 const EPOCHS: usize = 3;
@@ -45,9 +45,7 @@ fn run_tests() -> Anything<()> {
         println!("mpi: skipped, for there is no mpirun here; Debian has it in openmpi-bin");
         return Ok(());
     }
-    let folder = tempfile::tempdir()?;
-    type Test = fn(&Path) -> Anything<()>;
-    let tests: [(&str, Test); 5] = [
+    let tests: [Test; 5] = [
         ("two ranks at batch 32 take the steps of one at 64", as_one),
         (
             "a rank that is killed ends the other, and the run goes on",
@@ -57,13 +55,7 @@ fn run_tests() -> Anything<()> {
         ("a loader without shares is refused", without_sampler),
         ("ranks that MPI does not know are refused", not_mpi),
     ];
-    for (number, (name, test)) in tests.into_iter().enumerate() {
-        let own = folder.path().join(number.to_string());
-        std::fs::create_dir(&own)?;
-        test(&own).map_err(|error| format!("{name}: {error}"))?;
-        println!("mpi: {name}: ok");
-    }
-    Ok(())
+    run_all("mpi", &tests)
 }
 
 /// What a rank does.

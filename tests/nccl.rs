@@ -15,7 +15,7 @@ use std::time::Duration;
 use candlelight::distributed::Backend;
 use candlelight::prelude::*;
 
-use ranks::{Anything, Run, lines, refused, same_steps};
+use ranks::{Anything, Run, Test, lines, refused, run_all, same_steps};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -53,9 +53,7 @@ fn run_tests() -> Anything<()> {
         println!("nccl: skipped, for it needs two cards: {error}");
         return Ok(());
     }
-    let folder = tempfile::tempdir()?;
-    type Test = fn(&Path) -> Anything<()>;
-    let tests: [(&str, Test); 3] = [
+    let tests: [Test; 3] = [
         ("two ranks at batch 32 take the steps of one at 64", as_one),
         (
             "they go on from a checkpoint as if they had not stopped",
@@ -63,13 +61,7 @@ fn run_tests() -> Anything<()> {
         ),
         ("ranks of one card are refused", of_one_card),
     ];
-    for (number, (name, test)) in tests.into_iter().enumerate() {
-        let own = folder.path().join(number.to_string());
-        std::fs::create_dir(&own)?;
-        test(&own).map_err(|error| format!("{name}: {error}"))?;
-        println!("nccl: {name}: ok");
-    }
-    Ok(())
+    run_all("nccl", &tests)
 }
 
 /// What a rank is started with besides its place.

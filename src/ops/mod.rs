@@ -31,6 +31,8 @@ mod direct;
 mod exp_log;
 mod gemm;
 mod im2col;
+#[cfg(any(feature = "cuda", test))]
+pub(crate) mod kept;
 pub(crate) mod linear;
 pub(crate) mod max_pool2d;
 mod memory;

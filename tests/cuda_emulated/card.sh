@@ -17,9 +17,9 @@ fi
 card=$root/target/cuda/libcard.so
 c++ -std=c++17 -O1 -Wall -Werror -shared -fPIC "$here"/{card,compile,nvrtc,blas,nccl}.cpp -ldl -o "$card"
 export CANDLELIGHT_EMULATED=$here CANDLELIGHT_EMULATED_CARDS=2
-# Where kernels are compiled. candle's include CUDA's types, which the toolkit has.
+# Where kernels are compiled, and kept for the next program. candle's include CUDA's types, which the toolkit has.
 TMPDIR=$(mktemp -d)
-export TMPDIR
+export TMPDIR XDG_CACHE_HOME=$TMPDIR
 trap 'rm -rf "$TMPDIR"' EXIT
 include=$(echo "$root"/target/cuda/venv/lib/python3*/site-packages/nvidia/cu13/include)
 export CPATH=$include:$include/cccl
@@ -28,6 +28,16 @@ if [ $# -gt 0 ]; then
   LD_PRELOAD="$card" "$@"
   exit
 fi
+# All at once: an emulated card has one core of the processor.
 for program in "${programs[@]}"; do
-  PARITY_DEVICE=cuda LD_PRELOAD="$card" "$program"
+  name=$(basename "$program")
+  PARITY_DEVICE=cuda LD_PRELOAD="$card" "$program" > "$TMPDIR/$name" 2>&1 &
+  running+=("$! $name")
 done
+failed=0
+for entry in "${running[@]}"; do
+  read -r process name <<< "$entry"
+  wait "$process" || failed=1
+  cat "$TMPDIR/$name"
+done
+exit $failed

@@ -11,6 +11,21 @@ use candlelight::prelude::*;
 
 pub type Anything<T> = std::result::Result<T, Box<dyn Error>>;
 
+/// A test, and what it shows.
+pub type Test = (&'static str, fn(&Path) -> Anything<()>);
+
+/// Runs tests, each in a folder of its own, to the first that fails.
+pub fn run_all(backend: &str, tests: &[Test]) -> Anything<()> {
+    let folder = tempfile::tempdir()?;
+    for (number, (name, test)) in tests.iter().enumerate() {
+        let own = folder.path().join(number.to_string());
+        std::fs::create_dir(&own)?;
+        test(&own).map_err(|error| format!("{name}: {error}"))?;
+        println!("{backend}: {name}: ok");
+    }
+    Ok(())
+}
+
 /// The training that is compared.
 pub struct Run<'a> {
     pub backend: Backend,

@@ -7,9 +7,12 @@ use candle_core::cuda_backend::cudarc::driver::sys::CUdevice_attribute;
 use candle_core::cuda_backend::cudarc::driver::{
     CudaFunction, CudaSlice, CudaStream, CudaView, DeviceRepr, LaunchArgs, LaunchConfig,
 };
+use candle_core::cuda_backend::cudarc::nvrtc::sys::nvrtcVersion;
 use candle_core::cuda_backend::cudarc::nvrtc::{CompileOptions, compile_ptx_with_opts};
 use candle_core::cuda_backend::{CudaDType, CudaDevice};
 use candle_core::{CudaStorage, Layout, Result, bail};
+
+use crate::ops::kept;
 
 /// Numbers of a kernel: f32 or f64.
 pub(super) trait Real: CudaDType + DeviceRepr {
@@ -118,15 +121,28 @@ pub(super) fn compile<T: Real>(
         // NVRTC has no header for it.
         "-DINFINITY=__int_as_float(0x7f800000)".into(),
     ]);
-    let options = CompileOptions {
-        options,
-        name: Some(format!("{name}.cu")),
-        ..CompileOptions::default()
-    };
-    match compile_ptx_with_opts(text, options) {
-        Ok(ptx) => Ok(ptx.to_src()),
-        Err(error) => bail!("CUDA: {name} does not compile: {error:?}"),
-    }
+    let (major, minor) = compiler_version()?;
+    let key = format!("NVRTC {major}.{minor} {options:?}\n{text}");
+    kept::compiled(&key, || {
+        let options = CompileOptions {
+            options,
+            name: Some(format!("{name}.cu")),
+            ..CompileOptions::default()
+        };
+        match compile_ptx_with_opts(text, options) {
+            Ok(ptx) => Ok(ptx.to_src()),
+            Err(error) => bail!("CUDA: {name} does not compile: {error:?}"),
+        }
+    })
+}
+
+fn compiler_version() -> Result<(i32, i32)> {
+    let (mut major, mut minor) = (0, 0);
+    // SAFETY: it writes two numbers.
+    #[allow(unsafe_code)]
+    let found = unsafe { nvrtcVersion(&mut major, &mut minor) };
+    found.result().map_err(candle_core::Error::wrap)?;
+    Ok((major, minor))
 }
 
 /// One of a file's kernels, on the stream that the device's tensors live on.
