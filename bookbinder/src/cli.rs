@@ -22,6 +22,9 @@ struct Cli {
     command: Option<Command>,
     #[command(flatten)]
     serve: ServeArgs,
+    /// Build what cells depend on with these, and train on a card: cuda, cudnn or metal
+    #[arg(long, global = true, value_delimiter = ',', value_parser = ["cuda", "cudnn", "metal"])]
+    features: Vec<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -125,6 +128,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<ExitCode> {
+    let find = || Ok::<_, anyhow::Error>(Project::find()?.with_features(&cli.features));
     match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Preprocess { question: None } => preprocess::run()?,
         Command::Preprocess {
@@ -135,28 +139,31 @@ fn run(cli: Cli) -> Result<ExitCode> {
             }
         }
         Command::Serve(ServeArgs { open, port, host }) => {
-            serve::run(&Project::find()?, &serve::Options { host, port, open })?;
+            serve::run(&find()?, &serve::Options { host, port, open })?;
         }
-        Command::Weave { chapters, all } => weave(&Project::find()?, &chapters, all)?,
+        Command::Weave { chapters, all } => weave(&find()?, &chapters, all)?,
         Command::Build => {
-            let folder = build::build(&Project::find()?)?;
+            let folder = build::build(&find()?)?;
             println!("{}", folder.join("index.html").display());
         }
         Command::Kernel {
             what: KernelCommand::Install { prefix },
-        } => install_kernel(&Project::find()?, prefix)?,
+        } => install_kernel(&find()?, prefix)?,
         Command::Kernel {
             what:
                 KernelCommand::Run {
                     connection_file,
                     project,
                 },
-        } => jupyter::run(&Project::at(&project), &connection_file)?,
+        } => {
+            let project = Project::at(&project).with_features(&cli.features);
+            jupyter::run(&project, &connection_file)?;
+        }
         Command::Bench { rounds, clone } => {
             let rounds = usize::from(rounds);
-            bench::run(&Project::find()?, &bench::Options { rounds, clone })?;
+            bench::run(&find()?, &bench::Options { rounds, clone })?;
         }
-        Command::Check => check(&Project::find()?)?,
+        Command::Check => check(&find()?)?,
     }
     Ok(ExitCode::SUCCESS)
 }

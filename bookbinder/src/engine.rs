@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use kernel_protocol::{Event, LINGERS, Request};
+use kernel_protocol::{Event, FEATURES, LINGERS, Request};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -59,7 +59,7 @@ impl Engine {
         let program = project.kernel_program();
         let mut command = Command::new(&program);
         command
-            .arg(project.target().join("cells"))
+            .arg(project.contexts())
             .arg(&project.workspace)
             .arg(&project.root)
             .stdin(Stdio::piped())
@@ -68,6 +68,7 @@ impl Engine {
         for name in of_cargo() {
             command.env_remove(name);
         }
+        command.env(FEATURES, project.features.join(","));
         if let Some(seconds) = seconds {
             command.env(LINGERS, seconds.to_string());
         }

@@ -14,6 +14,8 @@ pub struct Project {
     /// The Cargo workspace that builds the kernel and the cells' crate; the same folder, but for a
     /// book in a test.
     pub workspace: PathBuf,
+    /// The features that the cells' crate is built with: none, or those for a card.
+    pub features: Vec<String>,
 }
 
 /// One page of the book.
@@ -55,7 +57,24 @@ impl Project {
         Self {
             root: root.to_path_buf(),
             workspace: root.to_path_buf(),
+            features: Vec::new(),
         }
+    }
+
+    /// The same, its cells' crate with these features.
+    #[must_use]
+    pub fn with_features(self, features: &[String]) -> Self {
+        let features = features.to_vec();
+        Self { features, ..self }
+    }
+
+    /// What kernels make their contexts from, and where: for each set of features another.
+    #[must_use]
+    pub fn contexts(&self) -> PathBuf {
+        let names = ["cells"]
+            .into_iter()
+            .chain(self.features.iter().map(String::as_str));
+        self.target().join(names.collect::<Vec<_>>().join("-"))
     }
 
     /// The mdBook: book.toml, src/, theme/.

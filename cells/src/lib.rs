@@ -4,6 +4,8 @@
 mod checkpoints;
 mod live_figure;
 mod live_plot;
+#[cfg(feature = "cuda")]
+mod missing;
 mod progress_line;
 
 pub use candlelight::*;

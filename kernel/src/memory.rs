@@ -4,6 +4,8 @@ use std::env;
 
 use anyhow::{Result, bail};
 
+use crate::template;
+
 /// The variable that names another limit, in GB; 0 for none.
 pub const VARIABLE: &str = "CANDLELIGHT_CELL_MEMORY";
 /// Ten times what training the larger net takes.
@@ -13,6 +15,8 @@ const GB: f64 = 1e9;
 /// In bytes; none where the reader wants none.
 pub fn limit() -> Result<Option<u64>> {
     let gb = match env::var_os(VARIABLE) {
+        // A card's driver takes what it needs of the processor's memory.
+        None if !template::features().is_empty() => 0.0,
         None => USUAL,
         Some(asked) => {
             let asked = asked.to_string_lossy();

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
+use kernel_protocol::FEATURES;
 
 /// What computes is optimised whatever the cell's own level: cells' hot loops are theirs. All else is not, for the
 /// reader waits for it; a level for all would be that of procedural macros too. The lists are those of the workspace's
@@ -63,6 +64,8 @@ pub struct Folders {
     pub home: PathBuf,
     /// The workspace that holds `cells/` and `Cargo.lock`.
     pub workspace: PathBuf,
+    /// Of the cells' crate.
+    features: Vec<String>,
 }
 
 impl Folders {
@@ -71,6 +74,7 @@ impl Folders {
         Self {
             home: home.to_path_buf(),
             workspace: workspace.to_path_buf(),
+            features: features(),
         }
     }
 
@@ -88,8 +92,9 @@ impl Folders {
     /// evcxr's line that names what cells depend on.
     pub fn dependency(&self) -> String {
         format!(
-            "candlelight = {{ package = \"candlelight-cells\", path = {:?} }}",
-            self.workspace.join("cells")
+            "candlelight = {{ package = \"candlelight-cells\", path = {:?}, features = {:?} }}",
+            self.workspace.join("cells"),
+            self.features
         )
     }
 
@@ -104,6 +109,16 @@ impl Folders {
         }
         Ok(file)
     }
+}
+
+/// Those that [`FEATURES`] names.
+pub fn features() -> Vec<String> {
+    let names = std::env::var(FEATURES).unwrap_or_default();
+    let names = names
+        .split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty());
+    names.map(str::to_owned).collect()
 }
 
 /// Builds the template where a source is newer. The first time takes minutes. To be called under

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 /// after this one's end.
 pub const LINGERS: &str = "CANDLELIGHT_KERNEL_LINGERS";
 
+/// The variable that names the features of the cells' crate, with commas between them.
+pub const FEATURES: &str = "CANDLELIGHT_FEATURES";
+
 /// What the server asks of a kernel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "snake_case")]

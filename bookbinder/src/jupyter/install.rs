@@ -33,8 +33,19 @@ pub fn install(project: &Project, place: &Place) -> Result<PathBuf> {
     };
     let folder = data.join("kernels").join(NAME);
     let program = std::env::current_exe().context("this program's path is not known")?;
+    let mut argv = vec![
+        json!(program),
+        json!("kernel"),
+        json!("run"),
+        json!("{connection_file}"),
+        json!("--project"),
+        json!(project.root),
+    ];
+    if !project.features.is_empty() {
+        argv.extend([json!("--features"), json!(project.features.join(","))]);
+    }
     let description = json!({
-        "argv": [program, "kernel", "run", "{connection_file}", "--project", project.root],
+        "argv": argv,
         "display_name": "Candlelight (Rust)",
         "language": "rust",
         "interrupt_mode": "message",
