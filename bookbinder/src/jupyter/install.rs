@@ -60,3 +60,31 @@ pub fn install(project: &Project, place: &Place) -> Result<PathBuf> {
     write().with_context(|| format!("{} cannot be written", folder.display()))?;
     Ok(folder)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn a_kernel_is_started_with_the_features_that_it_was_installed_with() -> Result<()> {
+        let prefix = std::env::temp_dir().join(format!("bookbinder-kernel-{}", std::process::id()));
+        let started = |project: &Project| -> Result<String> {
+            let folder = install(project, &Place::Prefix(prefix.clone()))?;
+            let text = fs::read_to_string(folder.join("kernel.json"))?;
+            let description: serde_json::Value = serde_json::from_str(&text)?;
+            Ok(description["argv"].to_string())
+        };
+        let project = Project::at(Path::new("/book"));
+        let project_argument = r#""--project","/book""#;
+        assert!(started(&project)?.ends_with(&format!("{project_argument}]")));
+        assert!(project.contexts().ends_with("cells"));
+        let project = project.with_features(&["cuda".into(), "cudnn".into()]);
+        let ending = format!(r#"{project_argument},"--features","cuda,cudnn"]"#);
+        assert!(started(&project)?.ends_with(&ending));
+        assert!(project.contexts().ends_with("cells-cuda-cudnn"));
+        fs::remove_dir_all(&prefix)?;
+        Ok(())
+    }
+}
