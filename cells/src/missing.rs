@@ -6,7 +6,7 @@ const NOT_SUPPORTED: i32 = 15;
 
 macro_rules! missing {
     ($($name:ident)*) => {$(
-        #[expect(unsafe_code, non_snake_case, reason = "the name is cuBLAS's, and none of candle's calls it")]
+        #[expect(unsafe_code, reason = "the name is cuBLAS's, which candle never calls")]
         #[unsafe(no_mangle)]
         extern "C" fn $name() -> i32 {
             NOT_SUPPORTED
