@@ -128,6 +128,16 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<ExitCode> {
+    let runs_no_cell = matches!(
+        cli.command,
+        Some(Command::Build | Command::Check | Command::Preprocess { .. })
+    );
+    if runs_no_cell && !cli.features.is_empty() {
+        bail!(
+            "--features {} is for what runs cells: serve, weave, bench and kernel; leave it out here",
+            cli.features.join(",")
+        );
+    }
     let find = || Ok::<_, anyhow::Error>(Project::find()?.with_features(&cli.features));
     match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Preprocess { question: None } => preprocess::run()?,

@@ -10,8 +10,10 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 here=$root/tests/cuda_emulated
 programs=("$@")
 if [ $# -eq 0 ]; then
-  mapfile -t programs < <("$root/scripts/cuda-toolkit" --check cargo test --locked --features nccl --test cuda --test nccl \
-    --test parity --no-run --message-format=json | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p')
+  # Not straight into mapfile, which would take a build that fails for one of no programs.
+  built=$("$root/scripts/cuda-toolkit" --check cargo test --locked --features nccl --test cuda --test nccl --test parity \
+    --no-run --message-format=json-render-diagnostics | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p')
+  mapfile -t programs <<< "$built"
 fi
 
 card=$root/target/cuda/libcard.so
