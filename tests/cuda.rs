@@ -1,8 +1,8 @@
 //! What needs a card: training there gives what it gives on the CPU, and what is on a card comes back.
 //!
-//!     cargo test --features cuda --test cuda
+//!     cargo test --features cuda --test cuda [-- NAME]
 //!
-//! Without a card it says so and passes. The kernels by themselves are compared without one, in `cuda_emulated.rs`, and
+//! With a name it runs the tests that have it in theirs. Without a card it says so and passes. The kernels by themselves are compared without one, in `cuda_emulated.rs`, and
 //! with PyTorch on a card by `PARITY_DEVICE=cuda cargo test --features cuda --test parity`.
 
 use std::error::Error;
@@ -11,6 +11,9 @@ use std::process::ExitCode;
 use candlelight::nn::Layer;
 use candlelight::optim::schedule::OneCycleLr;
 use candlelight::prelude::*;
+
+#[path = "cuda/fed.rs"]
+mod fed;
 
 type Anything<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -59,6 +62,18 @@ fn main() -> ExitCode {
             Box::new(optimizers),
         ),
         ("a net goes to the card and back", Box::new(moved)),
+        (
+            "batches that are copied there meanwhile",
+            Box::new(fed::training),
+        ),
+        (
+            "more steps than are read at once",
+            Box::new(fed::many_steps),
+        ),
+        (
+            "a batch that fails ends an epoch",
+            Box::new(fed::what_ends_an_epoch),
+        ),
     ];
     match emulated {
         true => println!("cuda: tensor cores: skipped, for an emulated card does not round"),
@@ -66,6 +81,13 @@ fn main() -> ExitCode {
             "tensor cores train to losses near by",
             Box::new(tensor_cores),
         )),
+    }
+    if let Some(part) = std::env::args().skip(1).find(|arg| !arg.starts_with('-')) {
+        tests.retain(|(name, _)| name.contains(&part));
+        if tests.is_empty() {
+            println!("cuda: no test has {part} in its name");
+            return ExitCode::FAILURE;
+        }
     }
     let mut done = ExitCode::SUCCESS;
     for (name, test) in tests {
@@ -116,6 +138,10 @@ fn devices(card: &DeviceChoice) -> Anything<()> {
 }
 
 fn loader(images: usize) -> Result<DataLoader> {
+    loader_of(images, 64)
+}
+
+fn loader_of(images: usize, batch_size: usize) -> Result<DataLoader> {
     let normalize = compose![ToTensor, Normalize::new([0.1307], [0.3081])?];
     let data = concat!(env!("CARGO_MANIFEST_DIR"), "/data");
     let test = Mnist::builder(data)
@@ -124,7 +150,7 @@ fn loader(images: usize) -> Result<DataLoader> {
         .build()?;
     let few = Subset::new(test, (0..images).collect())?;
     DataLoader::builder(few)
-        .batch_size(64)
+        .batch_size(batch_size)
         .shuffle(true)
         .build()
 }

@@ -128,6 +128,11 @@ impl Collective<'_> {
         // SAFETY: NCCL writes all of it before any is read.
         #[allow(unsafe_code)]
         let mut found: CudaSlice<T> = unsafe { device.alloc::<T>(end - start)? };
+        // After what candle's stream has been given so far: a slice's own event is not told of all that writes it, for a
+        // tensor that candle copies into is one that it reads to cudarc.
+        let before = device.cuda_stream().record_event(None);
+        let before = before.map_err(Error::wrap)?;
+        comm.stream().wait(&before).map_err(Error::wrap)?;
         checked(match self.mean {
             true => comm.all_reduce(&own, &mut found, &ReduceOp::Avg),
             false => comm.broadcast(Some(&own), &mut found, 0),

@@ -4,7 +4,7 @@ use candle_core::Device;
 
 use super::resident::Resident;
 #[cfg(feature = "cuda")]
-use super::upload::Uploader;
+use super::upload::{Sent, Uploader};
 use crate::Result;
 use crate::data::{Batch, Batches, DataLoader};
 
@@ -17,8 +17,14 @@ pub(super) struct Prefetch<'a> {
     uploader: Option<Uploader>,
     ahead: bool,
     /// What was prepared: a batch, or that there is none.
-    next: Option<Option<Result<Batch>>>,
+    next: Option<Option<Result<Prepared>>>,
 }
+
+/// A batch; where there is a card, on the way there.
+#[cfg(feature = "cuda")]
+type Prepared = Sent;
+#[cfg(not(feature = "cuda"))]
+type Prepared = Batch;
 
 impl<'a> Prefetch<'a> {
     pub(super) fn new(
@@ -54,21 +60,50 @@ impl<'a> Prefetch<'a> {
 
     /// The next batch.
     pub(super) fn next(&mut self) -> Option<Result<Batch>> {
-        match (self.next.take(), self.resident) {
+        let prepared = match (self.next.take(), self.resident) {
             (Some(prepared), _) => prepared,
-            (None, Some(resident)) => resident.next(&mut self.batches),
+            (None, Some(resident)) => return resident.next(&mut self.batches),
             (None, None) => self.prepare(),
+        };
+        Some(prepared?.and_then(|prepared| self.receive(prepared)))
+    }
+
+    fn prepare(&mut self) -> Option<Result<Prepared>> {
+        let batch = self.batches.next()?;
+        Some(batch.and_then(|batch| self.send(batch)))
+    }
+
+    /// Gives a batch back that was taken from the loader: the next one.
+    #[cfg(feature = "cuda")]
+    pub(super) fn give_back(&mut self, batch: Batch) {
+        self.next = Some(Some(self.send(batch)));
+    }
+
+    #[cfg(feature = "cuda")]
+    fn send(&mut self, batch: Batch) -> Result<Sent> {
+        match &mut self.uploader {
+            Some(uploader) => uploader.send(batch),
+            None => Ok(Sent::Whole(batch)),
         }
     }
 
-    /// From the loader; where there is a card, on the way there.
-    fn prepare(&mut self) -> Option<Result<Batch>> {
-        let batch = self.batches.next()?;
-        #[cfg(feature = "cuda")]
-        if let Some(uploader) = &mut self.uploader {
-            return Some(batch.and_then(|batch| uploader.copy(batch)));
+    #[cfg(feature = "cuda")]
+    fn receive(&mut self, sent: Sent) -> Result<Batch> {
+        match (sent, &self.uploader) {
+            (Sent::Whole(batch), _) => Ok(batch),
+            (sent, Some(uploader)) => uploader.receive(sent),
+            (_, None) => unreachable!("sent without an uploader"),
         }
-        Some(batch)
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    fn send(&mut self, batch: Batch) -> Result<Batch> {
+        Ok(batch)
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    fn receive(&mut self, batch: Batch) -> Result<Batch> {
+        Ok(batch)
     }
 
     /// Calls `work`; a thread that has nothing else to do prepares the next batch.

@@ -19,6 +19,8 @@ mod builder;
 mod captured;
 mod epoch;
 mod every;
+#[cfg(feature = "cuda")]
+mod fed;
 mod ranks;
 
 pub use builder::TrainerBuilder;
@@ -39,12 +41,12 @@ type Callback = Box<dyn FnMut(&Progress) + Send>;
 ///
 /// - the net [lists its layers](Network::layers), and they are convolutions of one group with padding by zeros, ReLUs,
 ///   poolings of 2×2, and at the end fully connected layers, all of f32;
-/// - the optimizer is one of this crate's and has just the net's parameters, and the loss's reduction is the mean;
-/// - the card keeps the images ([`Dataset::raw`](crate::data::Dataset::raw)).
+/// - the optimizer is one of this crate's and has just the net's parameters, and the loss's reduction is the mean.
 ///
-/// Everything else is trained layer by layer, with the same results but for rounding. A captured epoch's batches, learning
-/// rates and targets are set before it begins, and `on_progress` is told of steps that have run up to 128 steps later. With
-/// a process group over NCCL, each rank's graph averages the gradients with the others'.
+/// Everything else is trained layer by layer, with the same results but for rounding. `on_progress` is told of a captured
+/// step up to 128 steps after it has run. Where the card keeps the images ([`Dataset::raw`](crate::data::Dataset::raw)), an
+/// epoch's order, learning rates and targets are there before it begins; else each batch is copied there while the steps
+/// before it run. With a process group over NCCL, each rank's graph averages the gradients with the others'.
 ///
 /// # Differences from PyTorch
 ///

@@ -3,19 +3,37 @@
 
 use std::sync::Arc;
 
+use candle_core::cuda_backend::CudaDevice;
 use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaStream, PinnedHostSlice};
-use candle_core::cuda_backend::{CudaDevice, CudaStorage};
 use candle_core::op::BackpropOp;
-use candle_core::{CpuStorage, Device, Error, Storage, Tensor};
+use candle_core::{CpuStorage, CudaStorage, Device, Error, Shape, Storage, Tensor};
 
 use crate::Result;
 use crate::data::Batch;
 
+/// Two batches have a place on the card: one is copied to while the other is taken.
 pub(super) struct Uploader {
     device: CudaDevice,
     stream: Arc<CudaStream>,
-    /// For the next batch; the last copy from it may not have ended.
-    pinned: Option<PinnedHostSlice<f32>>,
+    places: [Option<Place>; 2],
+    next: usize,
+}
+
+/// cudarc's events order what is done with it: the copy to it, on this stream, and that from it, on candle's.
+struct Place {
+    pinned: PinnedHostSlice<f32>,
+    there: CudaSlice<f32>,
+}
+
+/// A batch on its way.
+pub(super) enum Sent {
+    To {
+        place: usize,
+        shape: Shape,
+        targets: Tensor,
+    },
+    /// Of another type, or there already.
+    Whole(Batch),
 }
 
 impl Uploader {
@@ -28,46 +46,74 @@ impl Uploader {
         Ok(Some(Self {
             device: device.clone(),
             stream: stream.map_err(Error::wrap)?,
-            pinned: None,
+            places: [None, None],
+            next: 0,
         }))
     }
 
-    /// The batch with its images on the way to the card; what uses them there waits for them.
-    pub(super) fn copy(&mut self, batch: Batch) -> Result<Batch> {
+    /// Begins to copy the batch's images.
+    pub(super) fn send(&mut self, batch: Batch) -> Result<Sent> {
         let images = batch.images.contiguous()?;
         let (storage, layout) = images.storage_and_layout();
         let values = match (&*storage, layout.contiguous_offsets()) {
             (Storage::Cpu(CpuStorage::F32(values)), Some((start, end))) => &values[start..end],
-            // Of another type, or there already: as any tensor.
             _ => {
                 drop(storage);
-                return batch.to_device(&Device::Cuda(self.device.clone()));
+                let device = Device::Cuda(self.device.clone());
+                return Ok(Sent::Whole(batch.to_device(&device)?));
             }
         };
         let n = values.len();
-        let mut pinned = match self.pinned.take() {
-            Some(pinned) if pinned.len() == n => pinned,
-            _ => {
-                // SAFETY: all of it is written below before any is read.
-                #[allow(unsafe_code)]
-                unsafe { self.stream.context().alloc_pinned::<f32>(n) }.map_err(Error::wrap)?
-            }
+        let place = self.next;
+        self.next = (place + 1) % self.places.len();
+        let own = match &mut self.places[place] {
+            Some(own) if own.pinned.len() == n => own,
+            other => other.insert(Place::new(&self.stream, n)?),
         };
         // Waits for the copy before.
-        let room = pinned.as_mut_slice().map_err(Error::wrap)?;
+        let room = own.pinned.as_mut_slice().map_err(Error::wrap)?;
         room.copy_from_slice(values);
-        // SAFETY: the copy writes all of it before any is read.
-        #[allow(unsafe_code)]
-        let mut there: CudaSlice<f32> = unsafe { self.stream.alloc(n) }.map_err(Error::wrap)?;
-        let copied = self.stream.memcpy_htod(&pinned, &mut there);
+        let copied = self.stream.memcpy_htod(&own.pinned, &mut own.there);
         copied.map_err(Error::wrap)?;
-        self.pinned = Some(pinned);
-        let there = CudaStorage::wrap_cuda_slice(there, self.device.clone());
-        let shape = images.shape().clone();
-        let there = Tensor::from_storage(Storage::Cuda(there), shape, BackpropOp::none(), false);
-        Ok(Batch {
-            images: there,
+        Ok(Sent::To {
+            place,
+            shape: images.shape().clone(),
             targets: batch.targets,
         })
+    }
+
+    /// The batch, whose images what uses them waits for. Called before the one after the next is sent.
+    pub(super) fn receive(&self, sent: Sent) -> Result<Batch> {
+        let (place, shape, targets) = match sent {
+            Sent::Whole(batch) => return Ok(batch),
+            Sent::To {
+                place,
+                shape,
+                targets,
+            } => (place, shape, targets),
+        };
+        let Some(own) = &self.places[place] else {
+            unreachable!("it was sent there")
+        };
+        // Not the place itself: to candle a tensor's memory is its own stream's.
+        let images = self.device.cuda_stream().clone_dtod(&own.there);
+        let images = images.map_err(Error::wrap)?;
+        let images = Storage::Cuda(CudaStorage::wrap_cuda_slice(images, self.device.clone()));
+        Ok(Batch {
+            images: Tensor::from_storage(images, shape, BackpropOp::none(), false),
+            targets,
+        })
+    }
+}
+
+impl Place {
+    fn new(stream: &Arc<CudaStream>, n: usize) -> Result<Self> {
+        // SAFETY: all of it is written before any is read, as what is on the card.
+        #[allow(unsafe_code)]
+        let pinned = unsafe { stream.context().alloc_pinned::<f32>(n) }.map_err(Error::wrap)?;
+        // SAFETY: as above.
+        #[allow(unsafe_code)]
+        let there = unsafe { stream.alloc::<f32>(n) }.map_err(Error::wrap)?;
+        Ok(Self { pinned, there })
     }
 }

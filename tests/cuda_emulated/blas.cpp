@@ -40,19 +40,26 @@ int product(int m, int n, int k, T alpha, Matrix<const T> a, Matrix<const T> b, 
 
 } // namespace
 
-CARD(cublasCreate_v2, void **handle) { return *handle = malloc(1), success; }
-CARD(cublasDestroy_v2, void *handle) { return free(handle), success; }
-CARD(cublasSetStream_v2, void *, void *) { return success; }
+struct Handle {
+    Stream *stream = nullptr;
+};
 
-CARD(cublasDgemmStridedBatched, void *, int a_transposed, int b_transposed, int m, int n, int k, const double *alpha,
+CARD(cublasCreate_v2, Handle **handle) { return *handle = new Handle, success; }
+CARD(cublasDestroy_v2, Handle *handle) { return delete handle, success; }
+CARD(cublasSetStream_v2, Handle *handle, Stream *stream) { return handle->stream = stream, success; }
+
+CARD(cublasDgemmStridedBatched, Handle *handle, int a_transposed, int b_transposed, int m, int n, int k, const double *alpha,
     const double *a, int lda, long long stride_a, const double *b, int ldb, long long stride_b, const double *beta,
     double *c, int ldc, long long stride_c, int batches)
 {
-    return product<double>(m, n, k, *alpha, {a, lda, stride_a, a_transposed != 0}, {b, ldb, stride_b, b_transposed != 0},
-        *beta, {c, ldc, stride_c, false}, batches);
+    const Matrix<const double> left = {a, lda, stride_a, a_transposed != 0}, right = {b, ldb, stride_b, b_transposed != 0};
+    const Matrix<double> to = {c, ldc, stride_c, false};
+    return give(handle->stream, [=, alpha = *alpha, beta = *beta] {
+        return product<double>(m, n, k, alpha, left, right, beta, to, batches);
+    });
 }
 
-CARD(cublasGemmStridedBatchedEx, void *, int a_transposed, int b_transposed, int m, int n, int k, const float *alpha,
+CARD(cublasGemmStridedBatchedEx, Handle *handle, int a_transposed, int b_transposed, int m, int n, int k, const float *alpha,
     const float *a, int a_type, int lda, long long stride_a, const float *b, int b_type, int ldb, long long stride_b,
     const float *beta, float *c, int c_type, int ldc, long long stride_c, int batches, int, int)
 {
@@ -60,8 +67,11 @@ CARD(cublasGemmStridedBatchedEx, void *, int a_transposed, int b_transposed, int
     if (a_type != 0 || b_type != 0 || c_type != 0) {
         return not_supported;
     }
-    return product<float>(m, n, k, *alpha, {a, lda, stride_a, a_transposed != 0}, {b, ldb, stride_b, b_transposed != 0},
-        *beta, {c, ldc, stride_c, false}, batches);
+    const Matrix<const float> left = {a, lda, stride_a, a_transposed != 0}, right = {b, ldb, stride_b, b_transposed != 0};
+    const Matrix<float> to = {c, ldc, stride_c, false};
+    return give(handle->stream, [=, alpha = *alpha, beta = *beta] {
+        return product<float>(m, n, k, alpha, left, right, beta, to, batches);
+    });
 }
 
 CARD(curandCreateGenerator, void **generator, int) { return *generator = malloc(1), success; }

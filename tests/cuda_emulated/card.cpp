@@ -1,9 +1,8 @@
 // CUDA cards on the processor: the driver's functions. For a program built with the feature cuda, on a machine without a
-// card; see card.sh, which loads it before CUDA's libraries, with nvrtc.cpp, blas.cpp and nccl.cpp.
+// card; see card.sh, which loads it before CUDA's libraries, with streams.cpp, nvrtc.cpp, blas.cpp and nccl.cpp.
 //
-// Every call is done when it returns. Kernels are compiled as C++ and run with emulate.h: those given to NVRTC, and candle's,
-// in whose place scripts/nvcc-for-check has left the path of their source. What a capture may not do is an error, and so is
-// a graph whose code was unloaded.
+// Kernels are compiled as C++ and run with emulate.h: those given to NVRTC, and candle's, in whose place
+// scripts/nvcc-for-check has left the path of their source. A kernel whose code was unloaded is an error.
 #include "card.h"
 #include "compile.h"
 
@@ -12,22 +11,18 @@
 #include <cstdlib>
 #include <cstring>
 #include <dlfcn.h>
+#include <malloc.h>
 #include <map>
-#include <mutex>
-#include <set>
 #include <string>
 #include <unistd.h>
+#include <vector>
 
 namespace {
 
 enum Result {
     success = 0,
-    invalid_value = 1,
     not_found = 500,
     not_supported = 801,
-    capture_unsupported = 900,
-    capture_unjoined = 904,
-    stream_capturing = 905,
 };
 
 struct Module {
@@ -48,11 +43,6 @@ struct Launch {
     std::vector<std::vector<char>> arguments;
 };
 
-struct Event {
-    Stream *of = nullptr;
-    size_t launches = 0;
-};
-
 // As many as a test asks for.
 int cards()
 {
@@ -62,19 +52,6 @@ int cards()
 
 // The device's number and 1, of each thread.
 thread_local void *current = nullptr;
-
-// The stream that is captured: one at a time; and those that joined it.
-Stream *captured = nullptr;
-std::set<Stream *> forked;
-
-int not_while_capturing(const char *what)
-{
-    if (!captured) {
-        return success;
-    }
-    fprintf(stderr, "emulated card: %s while a stream is captured\n", what);
-    return capture_unsupported;
-}
 
 int run(const Launch &launch)
 {
@@ -86,9 +63,6 @@ int run(const Launch &launch)
     for (auto &argument : launch.arguments) {
         arguments.push_back((void *)argument.data());
     }
-    // One kernel at a time, whichever thread of the program asks.
-    static std::mutex one;
-    std::lock_guard<std::mutex> alone(one);
     launch.function->run(arguments.data(), launch.blocks, launch.threads);
     return success;
 }
@@ -117,44 +91,20 @@ CARD(cuDevicePrimaryCtxRelease_v2, int) { return success; }
 CARD(cuCtxDestroy_v2, void *) { return success; }
 CARD(cuCtxGetCurrent, void **context) { return *context = current, success; }
 CARD(cuCtxSetCurrent, void *context) { return current = context, success; }
-CARD(cuCtxSynchronize) { return not_while_capturing("a wait for the context"); }
 CARD(cuGetErrorString, int error, const char **text)
 {
     return *text = error == not_supported ? "not on an emulated card" : "an emulated card's error", success;
 }
 CARD(cuGetErrorName, int, const char **text) { return *text = "EMULATED_CARD", success; }
 
-CARD(cuStreamCreate, Stream **stream, unsigned) { return *stream = new Stream, success; }
-CARD(cuStreamDestroy_v2, Stream *stream) { return delete stream, success; }
-CARD(cuStreamSynchronize, Stream *) { return not_while_capturing("a wait for a stream"); }
-CARD(cuStreamWaitEvent, Stream *stream, Event *event, unsigned)
+// Memory that a card reads by itself, and so when it comes to that.
+static std::map<const char *, size_t> pinned;
+
+static bool is_pinned(const void *memory)
 {
-    if (!captured) {
-        return success;
-    }
-    if (!event->of || !event->of->capturing) {
-        return not_while_capturing("a wait for an event from outside");
-    }
-    if (stream == captured) {
-        event->of->joined = event->launches;
-    } else {
-        stream->capturing = captured->capturing;
-        forked.insert(stream);
-    }
-    return success;
+    auto after = pinned.upper_bound((const char *)memory);
+    return after != pinned.begin() && (--after, (const char *)memory < after->first + after->second);
 }
-CARD(cuStreamIsCapturing, Stream *stream, int *status) { return *status = stream->capturing != nullptr, success; }
-CARD(cuEventCreate, Event **event, unsigned) { return *event = new Event, success; }
-CARD(cuEventDestroy_v2, Event *event) { return delete event, success; }
-CARD(cuEventRecord, Event *event, Stream *stream)
-{
-    if (captured && !stream->capturing) {
-        return not_while_capturing("an event of another stream");
-    }
-    return *event = captured ? Event{stream, stream->last} : Event{}, success;
-}
-CARD(cuEventSynchronize, Event *) { return not_while_capturing("a wait for an event"); }
-CARD(cuEventQuery, Event *) { return success; }
 
 CARD(cuMemAllocAsync, void **memory, size_t bytes, Stream *)
 {
@@ -164,25 +114,62 @@ CARD(cuMemAllocAsync, void **memory, size_t bytes, Stream *)
     return not_while_capturing("memory taken");
 }
 CARD(cuMemAlloc_v2, void **memory, size_t bytes) { return cuMemAllocAsync(memory, bytes, nullptr); }
-CARD(cuMemFreeAsync, void *memory, Stream *) { return free(memory), not_while_capturing("memory given back"); }
+CARD(cuMemFreeAsync, void *memory, Stream *stream)
+{
+    const int error = not_while_capturing("memory given back");
+    return error ? error : give(stream, [memory] {
+        // Nor what is used no more as if it were kept.
+        memset(memory, 0xa5, malloc_usable_size(memory));
+        return free(memory), success;
+    });
+}
 CARD(cuMemFree_v2, void *memory) { return cuMemFreeAsync(memory, nullptr); }
-CARD(cuMemHostAlloc, void **memory, size_t bytes, unsigned) { return *memory = malloc(bytes ? bytes : 1), success; }
-CARD(cuMemFreeHost, void *memory) { return free(memory), success; }
-CARD(cuMemsetD8Async, void *to, unsigned char value, size_t bytes, Stream *)
+CARD(cuMemHostAlloc, void **memory, size_t bytes, unsigned)
 {
-    return memset(to, value, bytes), not_while_capturing("memory set");
+    std::lock_guard<std::recursive_mutex> locked(card());
+    *memory = malloc(bytes ? bytes : 1);
+    pinned[(const char *)*memory] = bytes;
+    return success;
 }
-CARD(cuMemcpyHtoDAsync_v2, void *to, const void *from, size_t bytes, Stream *)
+CARD(cuMemFreeHost, void *memory)
 {
-    return memcpy(to, from, bytes), not_while_capturing("a copy");
+    std::lock_guard<std::recursive_mutex> locked(card());
+    memset(memory, 0xa5, pinned[(const char *)memory]);
+    pinned.erase((const char *)memory);
+    return free(memory), success;
 }
-CARD(cuMemcpyDtoHAsync_v2, void *to, const void *from, size_t bytes, Stream *)
+CARD(cuMemsetD8Async, void *to, unsigned char value, size_t bytes, Stream *stream)
 {
-    return memcpy(to, from, bytes), not_while_capturing("a copy");
+    const int error = not_while_capturing("memory set");
+    return error ? error : give(stream, [=] { return memset(to, value, bytes), success; });
 }
-CARD(cuMemcpyDtoDAsync_v2, void *to, const void *from, size_t bytes, Stream *)
+CARD(cuMemcpyHtoDAsync_v2, void *to, const void *from, size_t bytes, Stream *stream)
 {
-    return memcpy(to, from, bytes), not_while_capturing("a copy");
+    std::lock_guard<std::recursive_mutex> locked(card());
+    if (int error = not_while_capturing("a copy")) {
+        return error;
+    }
+    if (is_pinned(from)) {
+        return give(stream, [=] { return memcpy(to, from, bytes), success; });
+    }
+    // Other memory is the program's again when the call returns.
+    const std::vector<char> kept((const char *)from, (const char *)from + bytes);
+    return give(stream, [=] { return memcpy(to, kept.data(), bytes), success; });
+}
+CARD(cuMemcpyDtoHAsync_v2, void *to, const void *from, size_t bytes, Stream *stream)
+{
+    std::lock_guard<std::recursive_mutex> locked(card());
+    if (int error = not_while_capturing("a copy")) {
+        return error;
+    }
+    const int error = give(stream, [=] { return memcpy(to, from, bytes), success; });
+    // To other memory it is done when the call returns.
+    return error || is_pinned(to) ? error : finish(stream);
+}
+CARD(cuMemcpyDtoDAsync_v2, void *to, const void *from, size_t bytes, Stream *stream)
+{
+    const int error = not_while_capturing("a copy");
+    return error ? error : give(stream, [=] { return memcpy(to, from, bytes), success; });
 }
 
 // candle's kernels of a file, compiled once for all processes of a test.
@@ -256,46 +243,5 @@ CARD(cuLaunchKernel, Function *function, unsigned blocks, unsigned blocks_y, uns
         const char *from = (const char *)*arguments++;
         launch.arguments.emplace_back(from, from + *size);
     }
-    return do_or_capture(stream, [launch] { return run(launch); });
+    return give(stream, [launch] { return run(launch); });
 }
-
-CARD(cuStreamBeginCapture_v2, Stream *stream, int)
-{
-    if (captured) {
-        return stream_capturing;
-    }
-    captured = stream;
-    return stream->capturing = new Graph, success;
-}
-CARD(cuStreamEndCapture, Stream *stream, Graph **graph)
-{
-    *graph = stream->capturing;
-    captured = nullptr;
-    stream->capturing = nullptr;
-    int error = success;
-    for (Stream *other : forked) {
-        if (other->joined < other->last) {
-            fprintf(stderr, "emulated card: a capture ends before what it forked\n");
-            error = capture_unjoined;
-        }
-        *other = Stream();
-    }
-    forked.clear();
-    return error;
-}
-CARD(cuGraphInstantiateWithFlags, Graph **ready, Graph *graph, unsigned long long)
-{
-    return *ready = new Graph(*graph), success;
-}
-CARD(cuGraphUpload, Graph *, Stream *) { return success; }
-CARD(cuGraphLaunch, Graph *graph, Stream *)
-{
-    for (auto &node : graph->nodes) {
-        if (int error = node()) {
-            return error;
-        }
-    }
-    return success;
-}
-CARD(cuGraphExecDestroy, Graph *graph) { return delete graph, success; }
-CARD(cuGraphDestroy, Graph *graph) { return delete graph, success; }

@@ -1,34 +1,25 @@
-// An emulated card's streams and graphs: see card.cpp.
+// An emulated card's streams and graphs: see streams.cpp.
 #pragma once
 
 #include <cstddef>
 #include <functional>
-#include <vector>
+#include <mutex>
 
 #define CARD(name, ...) extern "C" int name(__VA_ARGS__)
 
-struct Graph {
-    // Each gives an error, or 0.
-    std::vector<std::function<int()>> nodes;
-};
-
-struct Stream {
-    // Of the stream that is captured, and of those that wait for an event of its.
-    Graph *capturing = nullptr;
-    // How many nodes the graph had after this stream's last one, and how many of them the captured stream waits for.
-    size_t last = 0, joined = 0;
-};
+struct Stream;
 
 // The number of the calling thread's card.
 int current_card();
 
-// What is given to a stream.
-inline int do_or_capture(Stream *stream, std::function<int()> work)
-{
-    if (!stream || !stream->capturing) {
-        return work();
-    }
-    stream->capturing->nodes.push_back(work);
-    stream->last = stream->capturing->nodes.size();
-    return 0;
-}
+// Of everything that is given to streams: a program's threads use a card at once.
+std::recursive_mutex &card();
+
+// Puts work into a stream's queue, or makes a node of it where the stream is captured. It gives an error, or 0.
+int give(Stream *stream, std::function<int()> work);
+
+// Runs what a stream was given so far, and what that waits for; all streams, where it is null.
+int finish(Stream *stream);
+
+// An error while a stream is captured.
+int not_while_capturing(const char *what);

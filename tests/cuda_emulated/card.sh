@@ -4,7 +4,8 @@
 #
 #   tests/cuda_emulated/card.sh PROGRAM [ARGUMENT ...]
 #
-# Without a program it builds tests/cuda.rs, tests/nccl.rs and the parity suite, and runs them.
+# Without a program it builds tests/cuda.rs, tests/nccl.rs and the parity suite, and runs them, in orders in which what does
+# not wait comes out wrong (streams.cpp).
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 here=$root/tests/cuda_emulated
@@ -17,7 +18,7 @@ if [ $# -eq 0 ]; then
 fi
 
 card=$root/target/cuda/libcard.so
-c++ -std=c++17 -O1 -Wall -Werror -shared -fPIC "$here"/{card,compile,nvrtc,blas,nccl}.cpp -ldl -o "$card"
+c++ -std=c++17 -O1 -Wall -Werror -shared -fPIC "$here"/{card,streams,compile,nvrtc,blas,nccl}.cpp -ldl -o "$card"
 export CANDLELIGHT_EMULATED=$here CANDLELIGHT_EMULATED_CARDS=2
 # Where kernels are compiled, and kept for the next program. candle's include CUDA's types, which the toolkit has.
 TMPDIR=$(mktemp -d)
@@ -39,13 +40,21 @@ export PARITY_CASES=$TMPDIR/cases
 # All at once: an emulated card has one core of the processor.
 for program in "${programs[@]}"; do
   name=$(basename "$program")
-  PARITY_DEVICE=cuda LD_PRELOAD="$card" "$program" > "$TMPDIR/$name" 2>&1 &
-  running+=("$! $name")
+  case $name in
+    cuda-*) orders=(late beside) ;;
+    nccl-*) orders=(beside) ;;
+    *) orders=(late) ;;
+  esac
+  for order in "${orders[@]}"; do
+    CANDLELIGHT_EMULATED_ORDER=$order PARITY_DEVICE=cuda LD_PRELOAD="$card" "$program" > "$TMPDIR/$name-$order" 2>&1 &
+    running+=("$! $name-$order")
+  done
 done
 failed=0
 for entry in "${running[@]}"; do
   read -r process name <<< "$entry"
   wait "$process" || failed=1
+  echo "== ${name%%-*}, ${name##*-}"
   cat "$TMPDIR/$name"
 done
 exit $failed

@@ -130,7 +130,7 @@ CARD(ncclAllReduce, const void *from, void *to, size_t n, int type, int operatio
     if (!known(type) || operation != average) {
         return invalid_argument;
     }
-    return do_or_capture(
+    return give(
         stream, [=] { return type == 7 ? mean<float>(*own, from, to, n) : mean<double>(*own, from, to, n); });
 }
 
@@ -139,7 +139,7 @@ CARD(ncclBroadcast, const void *from, void *to, size_t n, int type, int root, Co
     if (!known(type)) {
         return invalid_argument;
     }
-    return do_or_capture(stream, [=] {
+    return give(stream, [=] {
         auto of_root = [root](auto of) { return of(root); };
         return type == 7 ? exchange<float>(*own, from, to, n, of_root) : exchange<double>(*own, from, to, n, of_root);
     });

@@ -12,7 +12,7 @@ use crate::random::Generator;
 /// |---|---|---|---|
 /// | `batch_size` | 1 | images in a batch | at least 1 |
 /// | `shuffle` | `false` | a new random order for each pass | |
-/// | `sampler` | none | this rank's share of the data set, where several train one net | without `shuffle`; of this data set |
+/// | `sampler` | none | one process's share of the data set, where several processes train one net | without `shuffle`; of this data set |
 /// | `drop_last` | `false` | leave out a last batch that is not full | |
 /// | `generator` | the global one | what the orders are drawn from | |
 /// | `seed` | none | a `generator` of its own that starts at this seed | |

@@ -10,14 +10,14 @@ const BLOCK: usize = 256;
 impl Planner<'_> {
     pub(super) fn gather(&mut self, epoch: &Epoch) {
         let [channels, rows, columns] = self.settings.image;
-        let table = self
-            .memory
-            .table(Table::Reals(self.settings.pixels.clone()));
+        let table = self.settings.pixels.clone();
+        let table = table.map(|table| self.memory.table(Table::Reals(table)));
+        let images = epoch.ring.unwrap_or(Place::start(Memory::Images));
         let to = self.values[0];
         let (batch, total) = (self.settings.batch, self.settings.total);
         let mut words = vec![
-            Word::At(Place::start(Memory::Images)),
-            Word::At(table),
+            Word::At(images),
+            Word::or_nowhere(table),
             Word::At(epoch.order),
             Word::At(to.first),
         ];

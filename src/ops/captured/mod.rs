@@ -22,6 +22,8 @@ pub(crate) use memory::Memory;
 pub(crate) use memory::Place;
 #[cfg(test)]
 pub(crate) use memory::Word;
+#[cfg(feature = "cuda")]
+pub(crate) use plan::RING;
 pub(crate) use plan::{Plan, Settings};
 #[cfg(feature = "cuda")]
 pub(crate) use tiles::{Cut, STRIP, THREADS};

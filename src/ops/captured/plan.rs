@@ -53,8 +53,8 @@ pub(crate) struct Settings {
     pub(crate) batch: usize,
     /// Channels, rows and columns of an image.
     pub(crate) image: [usize; 3],
-    /// What each byte of an image becomes.
-    pub(crate) pixels: Vec<f64>,
+    /// What each byte of an image becomes; none where the images are fed as reals, batch by batch.
+    pub(crate) pixels: Option<Vec<f64>>,
     /// Images of an epoch.
     pub(crate) total: usize,
     pub(crate) class_weights: Option<Vec<f64>>,
@@ -76,9 +76,14 @@ impl Settings {
     }
 }
 
-/// What is written before an epoch and read after it.
+/// So many batches that are fed have a place each: while a step reads one, the next are on their way.
+pub(crate) const RING: usize = 8;
+
+/// What is written before an epoch, or before a step that is fed, and read after it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Epoch {
+    /// The places of the batches that are fed: reals.
+    pub(crate) ring: Option<Place>,
     /// u32 of each image: its place among the images.
     pub(crate) order: Place,
     /// i64 of each image.
@@ -112,6 +117,9 @@ pub(crate) struct Plan {
     sums: Vec<(Parameter, Place)>,
     /// Images of a step.
     pub(crate) batch: usize,
+    /// Numbers of an image.
+    #[cfg_attr(not(feature = "cuda"), expect(dead_code))]
+    pub(crate) pixels: usize,
 }
 
 impl Plan {
@@ -172,6 +180,7 @@ impl Plan {
             parameters,
             sums,
             batch: settings.batch,
+            pixels: settings.image.iter().product(),
         })
     }
 

@@ -4,7 +4,7 @@ use super::Precision;
 use super::layer::Layer;
 use super::means::{Bucket, Mean};
 use super::memory::{Layout, Place, Word};
-use super::plan::{Epoch, Grid, Launch, Settings};
+use super::plan::{Epoch, Grid, Launch, RING, Settings};
 use crate::ops::update::OnCard;
 use crate::size::Size2;
 
@@ -70,8 +70,11 @@ impl Planner<'_> {
             false => 0,
         };
         let entries = self.parameters_in_all() + sums;
+        let ring = RING * self.settings.batch * self.settings.image.iter().product::<usize>();
+        let is_fed = self.settings.pixels.is_none();
         let memory = &mut self.memory;
         Epoch {
+            ring: is_fed.then(|| memory.reals(ring)),
             order: memory.room(4 * total),
             targets: memory.room(8 * total),
             steps: memory.room(size_of::<OnCard>() * steps),

@@ -144,6 +144,16 @@ fn gradients_that_other_ranks_are_sent() {
     agree_at(how, &large_net(), &data, 4, sgd, &plain());
 }
 
+#[test]
+fn batches_that_are_fed() {
+    let how = How {
+        fed: true,
+        ..How::default()
+    };
+    let data = Data::new([1, 28, 28], 22, 10);
+    agree_at(how, &small_net(), &data, 8, sgd, &plain());
+}
+
 /// The fully connected layers' gradients travel while the convolutions' are computed.
 #[test]
 fn the_last_layers_gradients_are_sent_first() {
@@ -281,7 +291,7 @@ fn settings(image: [usize; 3]) -> Settings {
     Settings {
         batch: 4,
         image,
-        pixels: vec![0.0; 256],
+        pixels: Some(vec![0.0; 256]),
         total: 8,
         class_weights: None,
         ignore_index: -100,

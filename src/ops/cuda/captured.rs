@@ -1,7 +1,6 @@
 //! A captured step on a card: its memory, its kernels compiled for it, and the graph of them.
 
 use std::collections::HashMap;
-use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::cuda_backend::cudarc::driver::sys::{
@@ -14,9 +13,10 @@ use candle_core::cuda_backend::cudarc::driver::{
 use candle_core::cuda_backend::{CudaDType, CudaDevice};
 use candle_core::{Error, Result, Storage, Tensor, Var, bail};
 
+use super::fed::Ring;
 use super::launch::compile;
-use crate::ops::captured::{KERNELS, Mean, Memory, Place, Plan};
-use crate::ops::update::{Buffers, OnCard};
+use super::pass::write;
+use crate::ops::captured::{KERNELS, Mean, Memory, Plan};
 
 /// A kernel's parameter: at most so many words. The driver takes as many bytes as the kernel states.
 #[repr(C)]
@@ -27,49 +27,32 @@ struct Words([u64; 48]);
 #[allow(unsafe_code)]
 unsafe impl DeviceRepr for Words {}
 
-/// What changes from epoch to epoch.
-pub(crate) struct Given<'a> {
-    /// The place of each image among the images, and its class.
-    pub(crate) order: &'a [u32],
-    pub(crate) targets: &'a [i64],
-    /// What divides the sum of each step's losses.
-    pub(crate) divisors: &'a [f64],
-    /// Where the net is trained: the optimizer's numbers of each step, and what it remembers of each parameter.
-    pub(crate) steps: &'a [OnCard],
-    pub(crate) parameters: &'a [(Var, Buffers)],
-}
-
-/// What a step found: the sum of its images' losses, and how many of their classes were found.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Step {
-    pub(crate) losses: f64,
-    pub(crate) right: usize,
-}
-
 /// Makes so many f32 at an address their mean over all ranks, after an event: an operation of a stream of its own, which is
 /// captured where the event's stream is. Gives the events of its beginning and its end.
 pub(crate) type Average<'a> = &'a dyn Fn(u64, usize, CudaEvent) -> Result<[CudaEvent; 2]>;
 
 /// A training step that the card repeats by itself.
 pub(crate) struct Captured {
-    plan: Plan,
-    own: CudaSlice<u8>,
-    graph: CudaGraph,
-    stream: Arc<CudaStream>,
+    pub(super) plan: Plan,
+    pub(super) own: CudaSlice<u8>,
+    pub(super) graph: CudaGraph,
+    pub(super) stream: Arc<CudaStream>,
     /// For what is read while the next steps run.
-    reading: Arc<CudaStream>,
-    images: u64,
+    pub(super) reading: Arc<CudaStream>,
+    pub(super) images: u64,
+    /// Where the images are fed.
+    pub(super) ring: Option<Ring>,
     /// What the graph's addresses belong to, and its code.
-    _kept: (Tensor, Vec<Var>, Vec<CudaFunction>),
+    _kept: (Option<Tensor>, Vec<Var>, Vec<CudaFunction>),
 }
 
 impl Captured {
-    /// Compiles and captures it. `images` are bytes, `parameters` those of the plan, of f32 and on the device; `average`
-    /// is for a plan that takes means, and called on all ranks.
+    /// Compiles and captures it. `images` are bytes, none where they are fed; `parameters` those of the plan, of f32 and on
+    /// the device; `average` is for a plan that takes means, and called on all ranks.
     pub(crate) fn new(
         device: &CudaDevice,
         plan: Plan,
-        images: &Tensor,
+        images: Option<&Tensor>,
         parameters: &[Var],
         average: Average<'_>,
     ) -> Result<Self> {
@@ -81,7 +64,10 @@ impl Captured {
         let base = own.device_ptr(&stream).0;
         let weights = parameters.iter().map(|var| address::<f32>(var, &stream));
         let weights = weights.collect::<Result<Vec<_>>>()?;
-        let start = address::<u8>(images, &stream)?;
+        let start = match images {
+            Some(images) => address::<u8>(images, &stream)?,
+            None => 0,
+        };
         let address = |memory| match memory {
             Memory::Own => Ok(base),
             Memory::Images => Ok(start),
@@ -90,6 +76,10 @@ impl Captured {
         };
         let functions = functions(device, &plan)?;
         let context = stream.context();
+        let ring = match plan.epoch.ring {
+            Some(_) => Some(Ring::new(context, &plan)?),
+            None => None,
+        };
         let aside = context.new_stream().map_err(Error::wrap)?;
         let mean = |mean: &Mean, of: &CudaStream| {
             let after = of.record_event(None).map_err(Error::wrap)?;
@@ -120,102 +110,21 @@ impl Captured {
             stream,
             reading,
             images: start,
-            _kept: (images.clone(), parameters.to_vec(), functions),
+            ring,
+            _kept: (images.cloned(), parameters.to_vec(), functions),
         })
     }
 
     pub(crate) fn plan(&self) -> &Plan {
         &self.plan
     }
+}
 
-    /// An epoch. `report` is told of so many steps at a time, with the number of the first, while later ones run.
-    pub(crate) fn epoch<E: From<Error>>(
-        &mut self,
-        given: &Given<'_>,
-        mut report: impl FnMut(usize, Vec<Step>) -> std::result::Result<(), E>,
-    ) -> std::result::Result<(), E> {
-        self.give(given)?;
-        /// How many steps are read at once: an epoch of MNIST is read in 15 pieces.
-        const PIECE: usize = 64;
-        let steps = given.divisors.len();
-        let mut running: Option<(Range<usize>, _)> = None;
-        for from in (0..steps).step_by(PIECE) {
-            let piece = from..steps.min(from + PIECE);
-            for _ in piece.clone() {
-                self.graph.launch().map_err(Error::wrap)?;
-            }
-            let done = self.stream.record_event(None).map_err(Error::wrap)?;
-            if let Some((piece, done)) = running.replace((piece, done)) {
-                report(piece.start, self.read(piece, &done, given.order.len())?)?;
-            }
-        }
-        if let Some((piece, done)) = running {
-            report(piece.start, self.read(piece, &done, given.order.len())?)?;
-        }
-        Ok(())
-    }
-
-    fn give(&mut self, given: &Given<'_>) -> Result<()> {
-        let base = self.own.device_ptr(&self.stream).0;
-        let all = given.parameters.iter();
-        let there = all.map(|(_, buffers)| buffers.each_ref().map(Option::is_some));
-        let there: Vec<_> = there.collect();
-        let mut table = Vec::new();
-        for word in self.plan.parameters(&there) {
-            let bits = word.bits(|memory| match memory {
-                Memory::Own => Ok(base),
-                Memory::Images => Ok(self.images),
-                Memory::Parameter(i) => address::<f32>(&given.parameters[i].0, &self.stream),
-                Memory::Buffer(i, b) => match &given.parameters[i].1[b] {
-                    Some(buffer) => address::<f32>(buffer, &self.stream),
-                    None => Ok(0),
-                },
-            })?;
-            table.extend(bits.to_le_bytes());
-        }
-        let epoch = self.plan.epoch;
-        let order = given.order.iter().flat_map(|row| row.to_le_bytes());
-        let targets = given.targets.iter().flat_map(|target| target.to_le_bytes());
-        let steps = given.steps.iter().flat_map(OnCard::bytes);
-        let divisors = given
-            .divisors
-            .iter()
-            .flat_map(|number| number.to_le_bytes());
-        let mut put =
-            |place: Place, bytes: Vec<u8>| write(&self.stream, &mut self.own, place.offset, &bytes);
-        put(epoch.order, order.collect())?;
-        put(epoch.targets, targets.collect())?;
-        put(epoch.steps, steps.collect())?;
-        put(epoch.divisors, divisors.collect())?;
-        put(epoch.next, 0i64.to_le_bytes().into())?;
-        put(epoch.parameters, table)
-    }
-
-    /// What a piece's steps have found, which have run at the event.
-    fn read(&self, piece: Range<usize>, done: &CudaEvent, total: usize) -> Result<Vec<Step>> {
-        self.reading.wait(done).map_err(Error::wrap)?;
-        let (epoch, batch) = (&self.plan.epoch, self.plan.batch);
-        let (from, to) = (piece.start * batch, total.min(piece.end * batch));
-        let read = |place: Place, size: usize| {
-            let start = place.offset + from * size;
-            let bytes = self.own.slice(start..start + (to - from) * size);
-            self.reading.clone_dtoh(&bytes).map_err(Error::wrap)
-        };
-        let losses = read(epoch.losses, 4)?;
-        let right = read(epoch.right, 1)?;
-        let batches = losses.chunks(4 * batch).zip(right.chunks(batch));
-        let step = |(losses, right): (&[u8], &[u8])| {
-            let losses = losses.chunks_exact(4).map(|bytes| {
-                let mut own = [0; 4];
-                own.copy_from_slice(bytes);
-                f64::from(f32::from_le_bytes(own))
-            });
-            Step {
-                losses: losses.sum(),
-                right: right.iter().filter(|&&right| right == 1).count(),
-            }
-        };
-        Ok(batches.map(step).collect())
+/// An epoch that failed has left steps that run, which need the kernels.
+impl Drop for Captured {
+    fn drop(&mut self) {
+        // An error would be that of a step, and is told where its losses are read.
+        let _ = self.stream.synchronize();
     }
 }
 
@@ -267,19 +176,6 @@ fn launch_all(
     Ok(events)
 }
 
-fn write(
-    stream: &Arc<CudaStream>,
-    to: &mut CudaSlice<u8>,
-    offset: usize,
-    bytes: &[u8],
-) -> Result<()> {
-    if bytes.is_empty() {
-        return Ok(());
-    }
-    let mut there = to.slice_mut(offset..offset + bytes.len());
-    stream.memcpy_htod(bytes, &mut there).map_err(Error::wrap)
-}
-
 /// The kernel of each launch, loaded: while a stream is captured nothing may be.
 fn functions(device: &CudaDevice, plan: &Plan) -> Result<Vec<CudaFunction>> {
     static COMPILED: Mutex<Option<HashMap<String, String>>> = Mutex::new(None);
@@ -316,7 +212,7 @@ fn functions(device: &CudaDevice, plan: &Plan) -> Result<Vec<CudaFunction>> {
 }
 
 /// Where a tensor's numbers begin on its card.
-fn address<T: CudaDType>(tensor: &Tensor, stream: &CudaStream) -> Result<u64> {
+pub(super) fn address<T: CudaDType>(tensor: &Tensor, stream: &CudaStream) -> Result<u64> {
     let (storage, layout) = tensor.storage_and_layout();
     match (&*storage, layout.contiguous_offsets()) {
         (Storage::Cuda(storage), Some((start, _))) => {

@@ -3,9 +3,11 @@
 pub(crate) mod captured;
 pub(super) mod conv2d;
 pub(super) mod cross_entropy;
+pub(crate) mod fed;
 mod launch;
 pub(super) mod max_pool2d;
 mod op;
+pub(crate) mod pass;
 pub(super) mod update;
 
 pub(crate) use launch::multiprocessors;

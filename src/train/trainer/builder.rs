@@ -21,7 +21,7 @@ use crate::{Error, Result};
 /// | `optimizer` | required | changes the net's parameters | made of `net.parameters()` |
 /// | `device` | the net's | where batches go | the device that the net is on |
 /// | `epochs` | 1 | passes over the training set | at least 1 |
-/// | `float32_matmul_precision` | `Highest` | as what a CUDA card multiplies | `Highest`; others where it [captures the step](Trainer#on-a-cuda-card) |
+/// | `float32_matmul_precision` | `Highest` | the precision in which a CUDA card multiplies | `Highest`; others where `Trainer` captures the step |
 /// | `schedule` | none | what sets the learning rate, and whether each step or each epoch | |
 /// | `checkpoint` | none | a file to be written after each epoch, to go on from | |
 /// | `on_progress` | nothing | is told where the run stands, after each step | any number |

@@ -1,5 +1,5 @@
-//! Epochs and evaluations of a captured step, where a CUDA card takes it: every image and every number of the optimizer is
-//! on the card before the epoch begins, and of its steps the losses alone come back, while later ones run.
+//! Epochs and evaluations of a captured step, where a CUDA card takes it and keeps the images: every number of the optimizer
+//! is there, too, before the epoch begins, and of its steps the losses alone come back, while later ones run.
 
 use std::collections::HashSet;
 
@@ -12,8 +12,9 @@ use crate::error::invalid;
 use crate::loss::Reduction;
 use crate::nn::{Network, captured};
 use crate::ops::captured::{Layer, Plan, Settings};
-use crate::ops::cuda::captured::{Captured, Given};
+use crate::ops::cuda::captured::Captured;
 use crate::ops::cuda::multiprocessors;
+use crate::ops::cuda::pass::{Given, Step};
 use crate::ops::update::Buffers;
 use crate::train::resident::Resident;
 use crate::train::{History, Precision, Progress};
@@ -25,9 +26,28 @@ enum Purpose {
     Evaluate,
 }
 
+/// Where a step's images are.
+#[derive(Clone, Copy)]
+pub(super) enum Source<'a> {
+    Resident(&'a Resident),
+    /// In the loader's batches, of images of this shape.
+    Batches([usize; 3]),
+}
+
+impl Source<'_> {
+    fn shape(&self) -> [usize; 3] {
+        match self {
+            Self::Resident(resident) => resident.shape(),
+            Self::Batches(shape) => *shape,
+        }
+    }
+}
+
 /// The steps of one loader.
 pub(super) struct OnCard {
-    captured: Captured,
+    pub(super) captured: Captured,
+    /// Channels, rows and columns of an image.
+    pub(super) shape: [usize; 3],
     classes: usize,
     /// The layers', in their order.
     parameters: Vec<Var>,
@@ -40,9 +60,9 @@ impl OnCard {
     pub(super) fn new(
         trainer: &Trainer,
         train: &DataLoader,
-        resident: Option<&Resident>,
+        source: Option<Source<'_>>,
     ) -> Result<Option<Self>> {
-        let captured = Self::capture(trainer, train, resident, Purpose::Train)?;
+        let captured = Self::capture(trainer, train, source, Purpose::Train)?;
         match (captured, trainer.precision) {
             (Ok(captured), _) => Ok(Some(captured)),
             (Err(_), Precision::Highest) => Ok(None),
@@ -62,7 +82,10 @@ impl OnCard {
         resident: Option<&Resident>,
     ) -> Result<Option<Self>> {
         match test {
-            Some(test) => Ok(Self::capture(trainer, test, resident, Purpose::Evaluate)?.ok()),
+            Some(test) => {
+                let source = resident.map(Source::Resident);
+                Ok(Self::capture(trainer, test, source, Purpose::Evaluate)?.ok())
+            }
             None => Ok(None),
         }
     }
@@ -71,17 +94,17 @@ impl OnCard {
     fn capture(
         trainer: &Trainer,
         loader: &DataLoader,
-        resident: Option<&Resident>,
+        source: Option<Source<'_>>,
         purpose: Purpose,
     ) -> Result<std::result::Result<Self, &'static str>> {
         let Device::Cuda(device) = &trainer.device else {
             return Ok(Err("the net is not on a CUDA card"));
         };
-        let Some(resident) = resident else {
-            return Ok(Err("the card does not keep the data set's images"));
+        let Some(source) = source else {
+            return Ok(Err("the batches are not of f32 images on the CPU"));
         };
         let Some((layers, parameters)) =
-            layers(trainer.net.as_ref(), resident.shape(), &trainer.device)
+            layers(trainer.net.as_ref(), source.shape(), &trainer.device)
         else {
             return Ok(Err("the net is not of layers that it takes"));
         };
@@ -98,8 +121,11 @@ impl OnCard {
         }
         let mut settings = Settings {
             batch: loader.batch_size().min(total),
-            image: resident.shape(),
-            pixels: resident.pixels().to_vec(),
+            image: source.shape(),
+            pixels: match source {
+                Source::Resident(resident) => Some(resident.pixels().to_vec()),
+                Source::Batches(_) => None,
+            },
             total,
             class_weights: None,
             // Of an evaluation every image counts.
@@ -156,8 +182,13 @@ impl OnCard {
                 .map_err(candle_core::Error::wrap)?),
             None => candle_core::bail!("there is no process group"),
         };
+        let images = match source {
+            Source::Resident(resident) => Some(resident.bytes()),
+            Source::Batches(_) => None,
+        };
         Ok(Ok(Self {
-            captured: Captured::new(device, plan, resident.bytes(), &parameters, &average)?,
+            captured: Captured::new(device, plan, images, &parameters, &average)?,
+            shape: source.shape(),
             classes,
             parameters,
             share,
@@ -172,14 +203,7 @@ impl OnCard {
         while let Some(indices) = batches.next_indices() {
             for (position, &index) in indices.iter().enumerate() {
                 let (row, target) = dataset.raw_index(index)?;
-                let is_class = usize::try_from(target).is_ok_and(|target| target < self.classes);
-                if !is_class && target != ignore_index {
-                    return Err(Error::TargetOutOfRange {
-                        target,
-                        position,
-                        classes: self.classes,
-                    });
-                }
+                self.check(target, position, ignore_index)?;
                 rows.push(row as u32);
                 targets.push(target);
             }
@@ -188,6 +212,19 @@ impl OnCard {
         let rows = rows.into_iter().skip(rank).step_by(ranks).collect();
         let targets = targets.into_iter().skip(rank).step_by(ranks).collect();
         Ok((rows, targets))
+    }
+
+    /// Refuses a target that is no class.
+    pub(super) fn check(&self, target: i64, position: usize, ignore_index: i64) -> Result<()> {
+        let is_class = usize::try_from(target).is_ok_and(|target| target < self.classes);
+        match is_class || target == ignore_index {
+            true => Ok(()),
+            false => Err(Error::TargetOutOfRange {
+                target,
+                position,
+                classes: self.classes,
+            }),
+        }
     }
 
     /// Loss and accuracy of this rank's share of a loader's images.
@@ -214,7 +251,7 @@ impl OnCard {
     }
 
     /// The parameters, and what the optimizer remembers of each, in the layers' order.
-    fn ordered(&self, mut all: Vec<(Var, Buffers)>) -> Vec<(Var, Buffers)> {
+    pub(super) fn ordered(&self, mut all: Vec<(Var, Buffers)>) -> Vec<(Var, Buffers)> {
         let place = |var: &Var| self.parameters.iter().position(|own| own.id() == var.id());
         all.sort_by_key(|(var, _)| place(var));
         all
@@ -246,6 +283,15 @@ fn same(some: &[Var], others: &[Var]) -> bool {
     own == of_others && own.len() == some.len() && own.len() == others.len()
 }
 
+/// The steps of an epoch.
+#[derive(Clone, Copy)]
+pub(super) struct Steps<'a> {
+    pub(super) batch: usize,
+    pub(super) images: usize,
+    /// Of the steps so far.
+    pub(super) divisors: &'a [f64],
+}
+
 impl Trainer {
     /// An epoch on the card.
     pub(super) fn epoch_on_card(
@@ -256,20 +302,10 @@ impl Trainer {
         history: &mut History,
     ) -> Result<Tally> {
         let mut tally = Tally::new();
-        let rule = self.criterion.rule().clone();
-        let (order, targets) = on_card.order(train, rule.ignore_index)?;
+        let (order, targets) = on_card.order(train, self.criterion.rule().ignore_index)?;
         let batch = on_card.captured.plan().batch;
-        let divisor = |targets: &[i64]| {
-            let counted = targets
-                .iter()
-                .filter(|&&target| target != rule.ignore_index);
-            let weight = |&target: &i64| match &rule.weight {
-                Some(weight) => weight[target as usize],
-                None => 1.0,
-            };
-            counted.map(weight).sum::<f64>()
-        };
-        let divisors: Vec<f64> = targets.chunks(batch).map(divisor).collect();
+        let divisors = targets.chunks(batch).map(|targets| self.divisor(targets));
+        let divisors: Vec<f64> = divisors.collect();
         let mut steps = Vec::with_capacity(divisors.len());
         let mut parameters = Vec::new();
         for _ in 0..divisors.len() {
@@ -286,17 +322,48 @@ impl Trainer {
             divisors: &divisors,
             parameters: &parameters,
         };
+        let of = Steps {
+            batch,
+            images: order.len(),
+            divisors: &divisors,
+        };
         on_card.captured.epoch(&given, |first, steps| {
-            let found = (first..).zip(steps).map(|(step, found)| Found {
-                loss: found.losses / divisors[step],
-                right: found.right,
-                n: order.len().min((step + 1) * batch) - step * batch,
-            });
-            for found in self.of_all(found.collect())? {
-                self.record(found, &mut tally, progress, history);
-            }
-            Ok::<_, Error>(())
+            self.record_steps(first, steps, of, &mut tally, progress, history)
         })?;
         Ok(tally)
+    }
+
+    /// What divides the sum of a batch's losses, that they have their mean.
+    pub(super) fn divisor(&self, targets: &[i64]) -> f64 {
+        let rule = self.criterion.rule();
+        let counted = targets
+            .iter()
+            .filter(|&&target| target != rule.ignore_index);
+        let weight = |&target: &i64| match &rule.weight {
+            Some(weight) => weight[target as usize],
+            None => 1.0,
+        };
+        counted.map(weight).sum()
+    }
+
+    /// Writes down what steps have found, from the `first` on.
+    pub(super) fn record_steps(
+        &mut self,
+        first: usize,
+        steps: Vec<Step>,
+        of: Steps<'_>,
+        tally: &mut Tally,
+        progress: &mut Progress,
+        history: &mut History,
+    ) -> Result<()> {
+        let found = (first..).zip(steps).map(|(step, found)| Found {
+            loss: found.losses / of.divisors[step],
+            right: found.right,
+            n: of.images.min((step + 1) * of.batch) - step * of.batch,
+        });
+        for found in self.of_all(found.collect())? {
+            self.record(found, tally, progress, history);
+        }
+        Ok(())
     }
 }

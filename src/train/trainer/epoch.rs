@@ -5,7 +5,9 @@ use std::time::Instant;
 use candle_core::{DType, Tensor};
 
 #[cfg(feature = "cuda")]
-use super::captured::OnCard;
+use super::captured::{OnCard, Source};
+#[cfg(feature = "cuda")]
+use super::fed::Feeding;
 use super::{Every, Trainer};
 use crate::data::{Batch, DataLoader};
 use crate::ops::backward::backward;
@@ -23,6 +25,8 @@ pub(super) struct OnDevice {
     #[cfg(feature = "cuda")]
     step: Option<OnCard>,
     #[cfg(feature = "cuda")]
+    feeding: Feeding,
+    #[cfg(feature = "cuda")]
     test: Option<OnCard>,
 }
 
@@ -34,9 +38,23 @@ impl OnDevice {
     ) -> Result<Self> {
         let images = trainer.resident(Some(train))?;
         let test_images = trainer.resident(test)?;
+        // Without images there a step is captured at the first batch, which has the shape.
+        #[cfg(feature = "cuda")]
+        let feeding = match images.is_none() && trainer.device.is_cuda() {
+            true => Feeding::Untried,
+            false => Feeding::Never,
+        };
         Ok(Self {
             #[cfg(feature = "cuda")]
-            step: OnCard::new(trainer, train, images.as_ref())?,
+            step: match feeding {
+                Feeding::Never => {
+                    let source = images.as_ref().map(Source::Resident);
+                    OnCard::new(trainer, train, source)?
+                }
+                _ => None,
+            },
+            #[cfg(feature = "cuda")]
+            feeding,
             #[cfg(feature = "cuda")]
             test: OnCard::for_test(trainer, test, test_images.as_ref())?,
             images,
@@ -107,8 +125,20 @@ impl Trainer {
             return self.epoch_on_card(step, train, progress, history);
         }
         let mut tally = Tally::new();
+        #[cfg_attr(not(feature = "cuda"), expect(unused_mut))]
+        let mut batches = train.iter()?;
+        #[cfg(feature = "cuda")]
+        let first = on_device.feeding.first(&mut batches)?;
+        #[cfg(feature = "cuda")]
+        if let Some(step) = on_device.feeding.step(self, train, first.as_ref())? {
+            return self.epoch_fed(step, first, batches, tally, progress, history);
+        }
         let resident = on_device.images.as_ref();
-        let mut batches = Prefetch::new(train.iter()?, train, resident, &self.device)?;
+        let mut batches = Prefetch::new(batches, train, resident, &self.device)?;
+        #[cfg(feature = "cuda")]
+        if let Some(first) = first {
+            batches.give_back(first);
+        }
         while let Some(batch) = batches.next() {
             let Batch { images, targets } = batch?;
             let (loss, right) = self.step(&images, &targets, &mut batches)?;

@@ -37,16 +37,21 @@ impl Data {
         }
     }
 
-    fn batch(&self, from: usize, to: usize) -> (Tensor, Tensor) {
+    /// The images of an epoch, from one to before another.
+    pub(super) fn images(&self, from: usize, to: usize) -> Vec<f64> {
         let pixels: usize = self.shape.iter().product();
         let image = |&row: &u32| {
             let start = row as usize * pixels;
             let bytes = self.bytes[start..start + pixels].iter();
             bytes.map(|&byte| self.pixels[usize::from(byte)])
         };
-        let values: Vec<f64> = self.order[from..to].iter().flat_map(image).collect();
+        self.order[from..to].iter().flat_map(image).collect()
+    }
+
+    fn batch(&self, from: usize, to: usize) -> (Tensor, Tensor) {
         let [c, h, w] = self.shape;
-        let images = Tensor::from_vec(values, (to - from, c, h, w), &Device::Cpu).unwrap();
+        let images = self.images(from, to);
+        let images = Tensor::from_vec(images, (to - from, c, h, w), &Device::Cpu).unwrap();
         (
             images,
             Tensor::new(&self.targets[from..to], &Device::Cpu).unwrap(),
@@ -71,6 +76,8 @@ pub(super) struct How {
     pub(super) precision: Precision,
     /// Of one rank, which has the mean of its gradients when it has them.
     pub(super) averages: bool,
+    /// Of images that are fed.
+    pub(super) fed: bool,
 }
 
 /// The epoch layer by layer and as a card takes it.
@@ -108,7 +115,7 @@ pub(super) fn agree_at(
     let settings = Settings {
         batch,
         image: data.shape,
-        pixels: data.pixels.clone(),
+        pixels: (!how.fed).then(|| data.pixels.clone()),
         total,
         class_weights: rule.weight.clone(),
         ignore_index: rule.ignore_index,

@@ -90,7 +90,15 @@ pub(super) fn run(
         put(*offset, &table.bytes(8));
     }
     let epoch = &plan.epoch;
-    let order = data.order.iter().flat_map(|x| x.to_le_bytes());
+    let order = match epoch.ring {
+        Some(ring) => {
+            // All of the epoch at once: it is no more than has a place.
+            put(ring.offset, &doubles(&data.images(0, data.order.len())));
+            (0..data.order.len() as u32).collect()
+        }
+        None => data.order.clone(),
+    };
+    let order = order.into_iter().flat_map(u32::to_le_bytes);
     put(epoch.order.offset, &order.collect::<Vec<u8>>());
     let targets = data.targets.iter().flat_map(|x| x.to_le_bytes());
     put(epoch.targets.offset, &targets.collect::<Vec<u8>>());

@@ -3,10 +3,10 @@
 // loss's kernel, which comes after, writes `next`.
 
 struct Gather {
-    // The images as bytes, and the number that each byte becomes.
-    const unsigned char *bytes;
+    // The images as bytes, and the number that each byte becomes; or as reals, without a table.
+    const void *images;
     const real *table;
-    // The epoch's images, first to last.
+    // The place of each image of the epoch, first to last.
     const unsigned *order;
     // The first pixel, and how far images, channels and rows lie apart.
     real *to;
@@ -32,9 +32,9 @@ static __device__ void gather(const Gather &p)
     // A last batch is filled up with its last image, whose loss does not count there.
     const long long place = step * p.batch + n;
     const long long image = p.order[place < p.total ? place : p.total - 1];
-    const int pixel = (c * rows + y) * columns + x;
+    const long long pixel = image * channels * rows * columns + (c * rows + y) * columns + x;
     p.to[n * p.to_image + c * p.to_channel + y * p.to_row + x] =
-        p.table[p.bytes[image * channels * rows * columns + pixel]];
+        p.table ? p.table[((const unsigned char *)p.images)[pixel]] : ((const real *)p.images)[pixel];
 }
 
 struct Loss {
