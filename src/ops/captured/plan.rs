@@ -65,6 +65,8 @@ pub(crate) struct Settings {
     /// The bytes of a real: 4 on a card.
     pub(crate) real: usize,
     pub(crate) precision: Precision,
+    /// Rows and columns that a product may be cut into.
+    pub(crate) tiles: &'static [[usize; 2]],
     pub(crate) multiprocessors: usize,
     /// Whether the gradients are means over several ranks.
     pub(crate) averages: bool,

@@ -1,10 +1,10 @@
 //! The memory of a step: images with their borders, gradients, what an epoch is given and gives.
 
-use super::Precision;
 use super::layer::Layer;
 use super::means::{Bucket, Mean};
 use super::memory::{Layout, Place, Word};
 use super::plan::{Epoch, Grid, Launch, RING, Settings};
+use super::tiles::{self, Cut};
 use crate::ops::update::OnCard;
 use crate::size::Size2;
 
@@ -183,8 +183,14 @@ impl Planner<'_> {
         }
     }
 
-    pub(super) fn card(&self) -> (usize, Precision) {
-        (self.settings.multiprocessors, self.settings.precision)
+    pub(super) fn cut(&self, size: [usize; 3], most_splits: usize) -> Cut {
+        let Settings {
+            tiles,
+            multiprocessors,
+            precision,
+            ..
+        } = self.settings;
+        tiles::cut(tiles, size, most_splits, (*multiprocessors, *precision))
     }
 }
 

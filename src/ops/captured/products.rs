@@ -3,7 +3,7 @@
 use super::memory::{Memory, Place, Table, Word};
 use super::plan::Grid;
 use super::planner::{Images, Parameter, Planner};
-use super::tiles::{Cut, STRIP, cut};
+use super::tiles::{Cut, STRIP};
 use crate::size::Size2;
 
 impl Planner<'_> {
@@ -58,7 +58,7 @@ impl Planner<'_> {
         let splits = layer.linear && strips >= 16;
         let most_splits = if splits { strips / 4 } else { 1 };
         let size = [batch * h * w, layer.out_channels, layer.depth()];
-        let cut = cut(size, most_splits, self.card());
+        let cut = self.cut(size, most_splits);
         let weight = self.weight(i);
         let taps = match layer.linear {
             true => count(layer.depth()),
@@ -104,7 +104,7 @@ impl Planner<'_> {
         let batch = self.settings.batch;
         let depth = layer.out_channels * kernel.h * kernel.w;
         let size = [batch * pixels.h * pixels.w, layer.in_channels, depth];
-        let cut = cut(size, 1, self.card());
+        let cut = self.cut(size, 1);
         let taps = layer.taps(layer.out_channels, from.channel, from.row);
         // The filters are turned round.
         let area = kernel.h * kernel.w;
@@ -153,7 +153,7 @@ impl Planner<'_> {
         // With fewer strips the parts would take longer to sum than to compute.
         let most_splits = all.div_ceil(STRIP) / 8;
         let size = [layer.out_channels, row, all];
-        let cut = cut(size, most_splits, self.card());
+        let cut = self.cut(size, most_splits);
         let places = |row: usize| {
             let rows = 0..pixels.h;
             let columns = || 0..pixels.w;

@@ -299,6 +299,7 @@ fn settings(image: [usize; 3]) -> Settings {
         optimizer: Some("sgd"),
         real: 4,
         precision: Precision::Highest,
+        tiles: &SIZES,
         multiprocessors: 132,
         averages: false,
     }

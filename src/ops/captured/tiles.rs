@@ -68,7 +68,7 @@ impl Cut {
         multiprocessors: usize,
     ) -> (Self, String) {
         let card = (multiprocessors.max(1), Precision::Highest);
-        let cut = cut_into(&[[128, 64], [64, 32]], size, most_splits, card);
+        let cut = cut(&[[128, 64], [64, 32]], size, most_splits, card);
         let name = format!("{}x{}", cut.tile.rows, cut.tile.columns);
         (cut, name)
     }
@@ -78,7 +78,8 @@ impl Cut {
     }
 }
 
-const SIZES: [[usize; 2]; 8] = [
+/// Rows and columns that a step's products are cut into.
+pub(crate) const SIZES: [[usize; 2]; 8] = [
     [128, 64],
     [128, 32],
     [64, 64],
@@ -89,14 +90,9 @@ const SIZES: [[usize; 2]; 8] = [
     [16, 64],
 ];
 
-/// For a card of `multiprocessors`: the one that it is done with soonest, by a rough count. `most_splits` is into how
-/// many parts the depth may be cut.
-pub(super) fn cut(size: [usize; 3], most_splits: usize, card: (usize, Precision)) -> Cut {
-    cut_into(&SIZES, size, most_splits, card)
-}
-
-/// Into tiles of one of these rows and columns.
-fn cut_into(
+/// Into tiles of one of these rows and columns: for a card of `multiprocessors` those that it is done with soonest, by a rough
+/// count. `most_splits` is into how many parts the depth may be cut.
+pub(super) fn cut(
     sizes: &[[usize; 2]],
     [m, n, depth]: [usize; 3],
     most_splits: usize,

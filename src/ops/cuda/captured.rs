@@ -16,7 +16,7 @@ use candle_core::{Error, Result, Storage, Tensor, Var, bail};
 use super::fed::Ring;
 use super::launch::compile;
 use super::pass::write;
-use crate::ops::captured::{KERNELS, Mean, Memory, Plan};
+use crate::ops::captured::{KERNELS, Launch, Mean, Memory, Plan};
 
 /// A kernel's parameter: at most so many words. The driver takes as many bytes as the kernel states.
 #[repr(C)]
@@ -43,7 +43,7 @@ pub(crate) struct Captured {
     /// Where the images are fed.
     pub(super) ring: Option<Ring>,
     /// What the graph's addresses belong to, and its code.
-    _kept: (Option<Tensor>, Vec<Var>, Vec<CudaFunction>),
+    pub(super) _kept: (Option<Tensor>, Vec<Var>, Vec<CudaFunction>),
 }
 
 impl Captured {
@@ -156,24 +156,35 @@ fn launch_all(
                 stream.wait(done).map_err(Error::wrap)?;
             }
         }
-        let mut words = Words([0; 48]);
-        for (to, word) in words.0.iter_mut().zip(&launch.words) {
-            *to = word.bits(address)?;
-        }
-        let config = LaunchConfig {
-            grid_dim: (launch.grid.blocks as u32, 1, 1),
-            block_dim: (launch.grid.threads as u32, 1, 1),
-            shared_mem_bytes: 0,
-        };
-        // SAFETY: the words are those of the kernel's parameter, and the places in them lie in memory that is kept.
-        #[allow(unsafe_code)]
-        unsafe { own.launch_builder(function).arg(&words).launch(config) }.map_err(Error::wrap)?;
+        launch_one(own, launch, function, address)?;
         for bucket in plan.means.iter().filter(|mean| mean.after == i + 1) {
             means.push(mean(bucket, aside)?);
         }
     }
     events.extend(means.into_iter().flatten());
     Ok(events)
+}
+
+pub(super) fn launch_one(
+    stream: &Arc<CudaStream>,
+    launch: &Launch,
+    function: &CudaFunction,
+    address: impl Fn(Memory) -> Result<u64>,
+) -> Result<()> {
+    let mut words = Words([0; 48]);
+    for (to, word) in words.0.iter_mut().zip(&launch.words) {
+        *to = word.bits(&address)?;
+    }
+    let config = LaunchConfig {
+        grid_dim: (launch.grid.blocks as u32, 1, 1),
+        block_dim: (launch.grid.threads as u32, 1, 1),
+        shared_mem_bytes: 0,
+    };
+    let mut call = stream.launch_builder(function);
+    // SAFETY: the words are those of the kernel's parameter, and the places in them lie in memory that is kept.
+    #[allow(unsafe_code)]
+    unsafe { call.arg(&words).launch(config) }.map_err(Error::wrap)?;
+    Ok(())
 }
 
 /// The kernel of each launch, loaded: while a stream is captured nothing may be.

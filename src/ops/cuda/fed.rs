@@ -98,7 +98,7 @@ impl Captured {
         let from = step * size_of::<OnCard>();
         put(epoch.steps.offset + from, batch.numbers.bytes().collect())?;
         let there = stream.record_event(None).map_err(Error::wrap)?;
-        let _ = &there;
+        self.stream.wait(&there).map_err(Error::wrap)?;
         self.launch(pass)?;
         let read = self.stream.record_event(None).map_err(Error::wrap)?;
         if let Some(ring) = &mut self.ring {

@@ -8,6 +8,8 @@ mod launch;
 pub(super) mod max_pool2d;
 mod op;
 pub(crate) mod pass;
+#[cfg(test)]
+mod times;
 pub(super) mod update;
 
 pub(crate) use launch::multiprocessors;

@@ -11,7 +11,7 @@ use crate::data::DataLoader;
 use crate::error::invalid;
 use crate::loss::Reduction;
 use crate::nn::{Network, captured};
-use crate::ops::captured::{Layer, Plan, Settings};
+use crate::ops::captured::{Layer, Plan, SIZES, Settings};
 use crate::ops::cuda::captured::Captured;
 use crate::ops::cuda::multiprocessors;
 use crate::ops::cuda::pass::{Given, Step};
@@ -134,6 +134,7 @@ impl OnCard {
             optimizer: None,
             real: 4,
             precision: Precision::Highest,
+            tiles: &SIZES,
             multiprocessors: multiprocessors(device)?,
             averages: false,
         };

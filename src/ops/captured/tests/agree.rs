@@ -123,6 +123,7 @@ pub(super) fn agree_at(
         optimizer: Some(rule_name),
         real: 8,
         precision: how.precision,
+        tiles: &SIZES,
         multiprocessors: 132,
         averages: how.averages,
     };
