@@ -180,6 +180,12 @@ fn pytorch(device: &str) -> std::result::Result<Process, String> {
     let mut command = Command::new(&python);
     command.arg(format!("{folder}/benches/cuda_vs_pytorch.py"));
     command.args([&format!("{folder}/data/MNIST/raw"), device]);
+    // PyTorch has libraries of its own: scripts/on-a-card names ours for this program alone.
+    command.env_remove("LD_PRELOAD");
+    match std::env::var_os("LIBRARY_PATH_OF_PYTORCH") {
+        Some(path) => command.env("LD_LIBRARY_PATH", path),
+        None => &mut command,
+    };
     Process::start("PyTorch", &mut command).map_err(|error| {
         format!(
             "{python} does not start PyTorch ({error}); install it with `pip install torch numpy`, or name the \

@@ -20,6 +20,13 @@ pub(super) trait Communicator {
     /// Rank 0's tensor.
     fn broadcast(&mut self, flat: &Tensor) -> candle_core::Result<Tensor>;
 
+    /// Ends it, once the others end it, too.
+    fn leave(self)
+    where
+        Self: Sized,
+    {
+    }
+
     /// The mean of so many f32 in the place of those at a card's address, begun after the event; where that is captured,
     /// this is, too. Gives the event of its end.
     #[cfg(feature = "cuda")]
@@ -62,8 +69,9 @@ impl Worker {
                     job(&mut communicator);
                 }
                 // To take leave waits for the others. Of a rank that failed they hear by its end.
-                if !leave.load(Ordering::Acquire) {
-                    std::mem::forget(communicator);
+                match leave.load(Ordering::Acquire) {
+                    true => communicator.leave(),
+                    false => std::mem::forget(communicator),
                 }
             }
             Err(error) => {

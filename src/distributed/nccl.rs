@@ -61,6 +61,15 @@ impl Communicator for Nccl {
         })
     }
 
+    fn leave(self) {
+        // The end of NCCL's communicator waits for nobody. Where this fails, another rank has, and the launcher ends all.
+        let stream = self.comm.stream();
+        if let Ok(mut one) = stream.alloc_zeros::<f32>(1) {
+            self.comm.all_reduce_in_place(&mut one, &ReduceOp::Avg).ok();
+            stream.synchronize().ok();
+        }
+    }
+
     fn mean_at(&mut self, address: u64, n: usize, after: &CudaEvent) -> Result<CudaEvent> {
         let stream = self.comm.stream();
         stream.wait(after).map_err(Error::wrap)?;

@@ -44,8 +44,8 @@ const LAYER: &str = "CrossEntropyLoss";
 /// # Differences from PyTorch
 ///
 /// u32 is taken for class indices too. Probabilities of another dtype than the logits' are converted
-/// to it, where PyTorch converts both to the wider one. On another device than the CPU the logits go
-/// to the CPU, and the loss comes back. `size_average` and `reduce`, which PyTorch deprecates in favour of
+/// to it, where PyTorch converts both to the wider one. Class indices are read on the CPU, wherever they
+/// lie; with Metal the logits go there, too, and the loss comes back. `size_average` and `reduce`, which PyTorch deprecates in favour of
 /// `reduction`, have no counterpart.
 ///
 /// # Example

@@ -86,6 +86,8 @@ CARD(cuDeviceGetAttribute, int *value, int attribute, int)
     *value = found == known.end() ? 0 : found->second;
     return success;
 }
+CARD(cuDeviceGetDefaultMemPool, void **pool, int) { return *pool = &current, success; }
+CARD(cuMemPoolSetAttribute, void *, int, void *) { return success; }
 CARD(cuDevicePrimaryCtxRetain, void **context, int device) { return *context = (void *)(device + 1l), success; }
 CARD(cuDevicePrimaryCtxRelease_v2, int) { return success; }
 CARD(cuCtxDestroy_v2, void *) { return success; }

@@ -3,6 +3,7 @@
 #include "compile.h"
 
 #include <cstring>
+#include <map>
 #include <string>
 
 enum { success = 0, compilation_failed = 6 };
@@ -27,12 +28,19 @@ CARD(nvrtcCompileProgram, Program *program, int n, const char *const *options)
             real = options[i];
         }
     }
-    const std::string file = new_folder() + "/kernels.cu";
-    write_all(file, program->source);
-    const Made made = compile(file, "#include \"tensor_core.h\"\n", real);
-    program->log = made.log;
-    program->made = library_prefix + made.library;
-    return made.library.empty() ? compilation_failed : success;
+    // Other macros only say what is left out or known before: a text is compiled once for each type.
+    std::lock_guard<std::recursive_mutex> locked(card());
+    static std::map<std::string, std::string> known;
+    std::string &library = known[real + program->source];
+    if (library.empty()) {
+        const std::string file = new_folder() + "/kernels.cu";
+        write_all(file, program->source);
+        const Made made = compile(file, "#include \"tensor_core.h\"\n", real);
+        program->log = made.log;
+        library = made.library;
+    }
+    program->made = library_prefix + library;
+    return library.empty() ? compilation_failed : success;
 }
 
 CARD(nvrtcGetPTXSize, Program *program, size_t *size) { return *size = program->made.size() + 1, success; }

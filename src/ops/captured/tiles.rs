@@ -60,17 +60,16 @@ pub(crate) struct Cut {
 }
 
 impl Cut {
-    /// For an operation by itself, whose kernels are of few sizes; and the size as in their names, 128x64.
+    /// For an operation by itself, whose kernels are of few sizes; and the rows and columns.
     #[cfg(feature = "cuda")]
     pub(crate) fn of_op(
         size: [usize; 3],
         most_splits: usize,
         multiprocessors: usize,
-    ) -> (Self, String) {
+    ) -> (Self, [usize; 2]) {
         let card = (multiprocessors.max(1), Precision::Highest);
         let cut = cut(&[[128, 64], [64, 32]], size, most_splits, card);
-        let name = format!("{}x{}", cut.tile.rows, cut.tile.columns);
-        (cut, name)
+        (cut, [cut.tile.rows, cut.tile.columns])
     }
 
     pub(crate) fn blocks(&self) -> usize {

@@ -80,7 +80,9 @@ impl Captured {
             Some(_) => Some(Ring::new(context, &plan)?),
             None => None,
         };
-        let aside = context.new_stream().map_err(Error::wrap)?;
+        // Not candle's stream, on which another thread may have work done: that would be captured, too.
+        let own_stream = || context.new_stream().map_err(Error::wrap);
+        let (main, aside) = (own_stream()?, own_stream()?);
         let mean = |mean: &Mean, of: &CudaStream| {
             let after = of.record_event(None).map_err(Error::wrap)?;
             average(base + mean.place.offset as u64, mean.numbers, after)
@@ -91,18 +93,17 @@ impl Captured {
             stream.wait(&done).map_err(Error::wrap)?;
         }
         stream.synchronize().map_err(Error::wrap)?;
-        stream
-            .begin_capture(CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL)
+        main.begin_capture(CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL)
             .map_err(Error::wrap)?;
-        let launched = launch_all((&stream, &aside), &plan, &functions, address, mean);
+        let launched = launch_all((&main, &aside), &plan, &functions, address, mean);
         // Ended whatever happened, or the stream would be of no more use.
-        let graph = stream.end_capture(CUgraphInstantiate_flags(0));
+        let graph = main.end_capture(CUgraphInstantiate_flags(0));
         let _events = launched?;
         let Some(graph) = graph.map_err(Error::wrap)? else {
             bail!("CUDA captured no graph");
         };
         graph.upload().map_err(Error::wrap)?;
-        let reading = context.new_stream().map_err(Error::wrap)?;
+        let reading = own_stream()?;
         Ok(Self {
             plan,
             own,

@@ -69,28 +69,29 @@ impl Sizes {
     }
 }
 
-/// What its kernels are compiled for.
-fn macros(geometry: &Geometry) -> [(&'static str, usize); 4] {
-    [
-        ("KERNEL_H", geometry.kernel.h),
-        ("KERNEL_W", geometry.kernel.w),
-        ("STRIDE_H", geometry.stride.h),
-        ("STRIDE_W", geometry.stride.w),
-    ]
+/// Of its kernels those that are no product.
+const NO_PRODUCT: [(&str, usize); 1] = [("PRODUCT", 0)];
+
+/// A product, and its number to the kernels' file.
+#[derive(Clone, Copy)]
+enum Which {
+    Forward = 1,
+    InputGradient,
+    WeightGradient,
 }
 
 /// A product of each group: its rows, its columns, its depth.
 struct Product {
+    which: Which,
     sizes: Sizes,
     cut: Cut,
-    /// The tile, as in a kernel's name.
-    tile: String,
-    macros: [(&'static str, usize); 4],
-    groups: usize,
+    tile: [usize; 2],
+    geometry: Geometry,
 }
 
 impl Product {
     fn new(
+        which: Which,
         problem: &Problem,
         device: &CudaDevice,
         size: [usize; 3],
@@ -104,6 +105,7 @@ impl Product {
         let (input, output) = problem.image_sizes();
         int("the numbers of a batch", problem.images * input.max(output))?;
         Ok(Self {
+            which,
             sizes: Sizes {
                 tiles: [int("tiles", cut.tiles[0])?, int("tiles", cut.tiles[1])?],
                 splits: int("splits", cut.splits)?,
@@ -111,18 +113,32 @@ impl Product {
             },
             cut,
             tile,
-            macros: macros(geometry),
-            groups: geometry.groups,
+            geometry: *geometry,
         })
     }
 
-    fn kernel<T: Real>(&self, device: &CudaDevice, name: &str) -> Result<Kernel> {
-        let name = format!("{name}_{}", self.tile);
-        SOURCE.kernel_with::<T>(device, &name, &self.macros)
+    fn kernel<T: Real>(&self, device: &CudaDevice) -> Result<Kernel> {
+        let Geometry { kernel, stride, .. } = self.geometry;
+        let [m, n] = self.tile;
+        let name = match self.which {
+            Which::Forward => "forward",
+            Which::InputGradient => "input_gradient",
+            Which::WeightGradient => "weight_gradient",
+        };
+        let macros = [
+            ("PRODUCT", self.which as usize),
+            ("TILE_M", m),
+            ("TILE_N", n),
+            ("KERNEL_H", kernel.h),
+            ("KERNEL_W", kernel.w),
+            ("STRIDE_H", stride.h),
+            ("STRIDE_W", stride.w),
+        ];
+        SOURCE.kernel_with::<T>(device, &format!("conv2d_{name}_{m}x{n}"), &macros)
     }
 
     fn blocks(&self) -> LaunchConfig {
-        config(self.cut.blocks() * self.groups, THREADS)
+        config(self.cut.blocks() * self.geometry.groups, THREADS)
     }
 }
 
@@ -144,8 +160,8 @@ pub(in crate::ops) fn forward(
         };
         if shape.elem_count() > 0 {
             let Matrix { outputs, depth, pixels, .. } = Matrix::new(problem);
-            let product = Product::new(problem, device, [pixels, outputs, depth], 1)?;
-            let kernel = product.kernel::<T>(device, "conv2d_forward")?;
+            let product = Product::new(Which::Forward, problem, device, [pixels, outputs, depth], 1)?;
+            let kernel = product.kernel::<T>(device)?;
             let mut call = kernel.call();
             call.arg(&mut out).arg(&input).arg(&weight);
             or_nowhere!(call, &bias);
@@ -200,8 +216,8 @@ pub(in crate::ops) fn gradients(
         |grad: Given<'_>, weight: Given<'_>| {
             let size = [matrix.inputs, matrix.channels, matrix.outputs * matrix.area];
             for_real!(grad.0, T => {
-                let product = Product::new(problem, grad.0.device(), size, 1)?;
-                sum::<T>("conv2d_input_gradient", &product, &[grad, weight], input.shape())
+                let product = Product::new(Which::InputGradient, problem, grad.0.device(), size, 1)?;
+                sum::<T>(&product, &[grad, weight], input.shape())
             })
         },
     );
@@ -211,8 +227,8 @@ pub(in crate::ops) fn gradients(
             let size = [matrix.outputs, matrix.depth, matrix.pixels];
             let most_splits = matrix.pixels.div_ceil(STRIP) / 8;
             for_real!(grad.0, T => {
-                let product = Product::new(problem, grad.0.device(), size, most_splits)?;
-                sum::<T>("conv2d_weight_gradient", &product, &[input, grad], weight.shape())
+                let product = Product::new(Which::WeightGradient, problem, grad.0.device(), size, most_splits)?;
+                sum::<T>(&product, &[input, grad], weight.shape())
             })
         },
     );
@@ -231,7 +247,6 @@ pub(in crate::ops) fn gradients(
 
 /// A product that writes `shape`, or as many of it as its depth has parts, which are summed.
 fn sum<T: Real>(
-    name: &str,
     product: &Product,
     [a, b]: &[Given<'_>; 2],
     shape: &Shape,
@@ -243,7 +258,7 @@ fn sum<T: Real>(
     if n == 0 {
         return Ok((wrap(parts, device), shape.clone()));
     }
-    let kernel = product.kernel::<T>(device, name)?;
+    let kernel = product.kernel::<T>(device)?;
     let mut call = kernel.call();
     call.arg(&mut parts).arg(&a).arg(&b).arg(&product.sizes);
     // SAFETY: the arguments are the kernel's, and their lengths the sizes'.
@@ -253,7 +268,7 @@ fn sum<T: Real>(
         return Ok((wrap(parts, device), shape.clone()));
     }
     let mut to = room::<T>(device, n)?;
-    let kernel = SOURCE.kernel_with::<T>(device, "conv2d_sum", &product.macros)?;
+    let kernel = SOURCE.kernel_with::<T>(device, "conv2d_sum", &NO_PRODUCT)?;
     let (numbers, splits) = (int("weights", n)?, product.sizes.splits);
     let mut call = kernel.call();
     call.arg(&mut to).arg(&parts).arg(&numbers).arg(&splits);
@@ -271,8 +286,7 @@ fn bias_gradient<T: Real>(
     let shape = Shape::from(problem.out_channels);
     let mut to = room::<T>(device, problem.out_channels)?;
     let grad = view::<T>(grad, layout)?;
-    let macros = macros(&problem.geometry);
-    let kernel = SOURCE.kernel_with::<T>(device, "conv2d_bias_gradient", &macros)?;
+    let kernel = SOURCE.kernel_with::<T>(device, "conv2d_bias_gradient", &NO_PRODUCT)?;
     let sizes = Sizes::new(problem)?;
     let mut call = kernel.call();
     call.arg(&mut to).arg(&grad).arg(&sizes);

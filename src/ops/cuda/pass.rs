@@ -4,6 +4,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use candle_core::cuda_backend::cudarc::driver::result::graph;
 use candle_core::cuda_backend::cudarc::driver::{CudaEvent, CudaSlice, CudaStream, DevicePtr};
 use candle_core::{Error, Result, Var};
 
@@ -74,7 +75,12 @@ impl Captured {
     }
 
     pub(super) fn launch(&self, pass: &mut Pass) -> Result<()> {
-        self.graph.launch().map_err(Error::wrap)?;
+        let context = self.stream.context();
+        context.bind_to_thread().map_err(Error::wrap)?;
+        // SAFETY: the graph is kept, and what its kernels work on; on candle's stream, behind what wrote that.
+        #[allow(unsafe_code)]
+        unsafe { graph::launch(self.graph.cu_graph_exec(), self.stream.cu_stream()) }
+            .map_err(Error::wrap)?;
         pass.launched += 1;
         Ok(())
     }
@@ -139,7 +145,8 @@ impl Captured {
         put(epoch.steps, steps.collect())?;
         put(epoch.divisors, divisors.collect())?;
         put(epoch.next, 0i64.to_le_bytes().into())?;
-        put(epoch.parameters, table)
+        put(epoch.parameters, table)?;
+        self.stream.synchronize().map_err(Error::wrap)
     }
 
     /// What a piece's steps have found, which have run at the event.
@@ -154,6 +161,8 @@ impl Captured {
         };
         let losses = read(epoch.losses, 4)?;
         let right = read(epoch.right, 1)?;
+        // A copy to memory that is not pinned may return before it is done.
+        self.reading.synchronize().map_err(Error::wrap)?;
         let batches = losses.chunks(4 * batch).zip(right.chunks(batch));
         let step = |(losses, right): (&[u8], &[u8])| {
             let losses = losses.chunks_exact(4).map(|bytes| {

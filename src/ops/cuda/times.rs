@@ -155,7 +155,7 @@ fn of_launch(step: &Captured, parameters: &[Var], i: usize, repeats: usize) -> R
     stream
         .begin_capture(CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL)
         .map_err(Error::wrap)?;
-    let launched = (0..repeats).try_for_each(|_| launch_one(stream, launch, function, &place));
+    let launched = (0..repeats).try_for_each(|_| launch_one(stream, launch, function, place));
     let graph = stream.end_capture(CUgraphInstantiate_flags(0));
     launched?;
     let Some(graph) = graph.map_err(Error::wrap)? else {

@@ -92,8 +92,30 @@ fn opened(number: usize) -> candle_core::Result<Device> {
     }
     // A stream that all threads share, and that a graph can be captured from.
     let device = Device::new_cuda_with_stream(number)?;
+    keep_memory(&device);
     opened.insert(number, device.clone());
     Ok(device)
+}
+
+/// What is freed is kept for the next tensor. By CUDA's default it goes back to the system at each wait for the card, and
+/// every step takes it anew.
+#[cfg(feature = "cuda")]
+fn keep_memory(device: &Device) {
+    use candle_core::cuda_backend::cudarc::driver::{result, sys};
+    use sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD as RELEASE_THRESHOLD;
+
+    let Device::Cuda(device) = device else {
+        return;
+    };
+    let mut all = u64::MAX;
+    // SAFETY: the pool is the device's, and the attribute a u64. A card without pools has none to ask, and works as before.
+    #[allow(unsafe_code)]
+    unsafe {
+        let number = device.cuda_stream().context().cu_device();
+        if let Ok(pool) = result::device::get_default_mem_pool(number) {
+            result::mem_pool::set_attribute(pool, RELEASE_THRESHOLD, (&raw mut all).cast()).ok();
+        }
+    }
 }
 
 #[cfg(not(feature = "cuda"))]

@@ -43,6 +43,14 @@ impl Source<'_> {
     }
 }
 
+/// A step before it is captured.
+struct Planned {
+    plan: Plan,
+    classes: usize,
+    parameters: Vec<Var>,
+    share: (usize, usize),
+}
+
 /// The steps of one loader.
 pub(super) struct OnCard {
     pub(super) captured: Captured,
@@ -97,6 +105,53 @@ impl OnCard {
         source: Option<Source<'_>>,
         purpose: Purpose,
     ) -> Result<std::result::Result<Self, &'static str>> {
+        let planned = Self::planned(trainer, loader, source, purpose)?;
+        let group = trainer.group().filter(|group| group.world_size() > 1);
+        if let (Purpose::Train, Some(group)) = (purpose, group) {
+            // All ranks or none, for each waits for the others' means.
+            let ready = group.sum(vec![f64::from(u8::from(planned.is_ok()))])?;
+            if planned.is_ok() && ready[0].round() as usize != group.world_size() {
+                return Ok(Err("the card of another rank does not take it"));
+            }
+        }
+        let Planned {
+            plan,
+            classes,
+            parameters,
+            share,
+        } = match planned {
+            Ok(planned) => planned,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let (Some(source), Device::Cuda(device)) = (source, &trainer.device) else {
+            unreachable!("it was planned for a card and its images")
+        };
+        let average = |address, n, after| match group {
+            Some(group) => Ok(group
+                .mean_at(address, n, after)
+                .map_err(candle_core::Error::wrap)?),
+            None => candle_core::bail!("there is no process group"),
+        };
+        let images = match source {
+            Source::Resident(resident) => Some(resident.bytes()),
+            Source::Batches(_) => None,
+        };
+        Ok(Ok(Self {
+            captured: Captured::new(device, plan, images, &parameters, &average)?,
+            shape: source.shape(),
+            classes,
+            parameters,
+            share,
+        }))
+    }
+
+    /// All but the capture itself.
+    fn planned(
+        trainer: &Trainer,
+        loader: &DataLoader,
+        source: Option<Source<'_>>,
+        purpose: Purpose,
+    ) -> Result<std::result::Result<Planned, &'static str>> {
         let Device::Cuda(device) = &trainer.device else {
             return Ok(Err("the net is not on a CUDA card"));
         };
@@ -177,19 +232,8 @@ impl OnCard {
         if plan.bytes > free / 2 {
             return Ok(Err("its memory does not suffice"));
         }
-        let average = |address, n, after| match group {
-            Some(group) => Ok(group
-                .mean_at(address, n, after)
-                .map_err(candle_core::Error::wrap)?),
-            None => candle_core::bail!("there is no process group"),
-        };
-        let images = match source {
-            Source::Resident(resident) => Some(resident.bytes()),
-            Source::Batches(_) => None,
-        };
-        Ok(Ok(Self {
-            captured: Captured::new(device, plan, images, &parameters, &average)?,
-            shape: source.shape(),
+        Ok(Ok(Planned {
+            plan,
             classes,
             parameters,
             share,

@@ -1,6 +1,7 @@
 // The convolution and its gradients, for every parameter, as products of matrices (tile.cuh), one for each group. `real` is
 // float or double, given when it is compiled; so are KERNEL_H, KERNEL_W, STRIDE_H and STRIDE_W where they are known, since
-// to divide by a constant takes a few instructions.
+// to divide by a constant takes a few instructions. PRODUCT is the one that is compiled, 1 to 3 and 0 for none, in tiles of
+// TILE_M × TILE_N: NVRTC and the driver take half a second for each. Where it is not given, all are.
 
 struct Conv2d {
     int images, in_channels, out_channels, groups;
@@ -258,25 +259,43 @@ static __device__ void weight_gradient_of(real *parts, const real *in, const rea
     product<T>(grads, patches, to, part.m * T::m, part.n * T::n, from, end < all ? end : all);
 }
 
-#define CONV2D(m, n) \
-    extern "C" __global__ void __launch_bounds__(128, 3) conv2d_forward_##m##x##n( \
-        real *out, const real *in, const real *weight, const real *bias, Conv2d c) \
+// Of doubles half the depth lies in shared memory, which has 48 KB.
+template <int M, int N> using Own = Tile<float32, M, N, sizeof(real) == 8 ? 8 : 16>;
+
+#define NAMED(name, m, n) conv2d_##name##_##m##x##n
+// Where a thread has 64 sums, two blocks are what a multiprocessor's registers suffice for.
+#define KERNEL(m, n) extern "C" __global__ void __launch_bounds__(128, m * n / 128 >= 64 ? 2 : 3)
+
+#define FORWARD(m, n) \
+    KERNEL(m, n) NAMED(forward, m, n)(real *out, const real *in, const real *weight, const real *bias, Conv2d c) \
     { \
-        forward_of<Tile<float32, m, n, 16>>(out, in, weight, bias, c); \
-    } \
-    extern "C" __global__ void __launch_bounds__(128, 3) conv2d_input_gradient_##m##x##n( \
-        real *to, const real *grad, const real *weight, Conv2d c) \
+        forward_of<Own<m, n>>(out, in, weight, bias, c); \
+    }
+#define INPUT_GRADIENT(m, n) \
+    KERNEL(m, n) NAMED(input_gradient, m, n)(real *to, const real *grad, const real *weight, Conv2d c) \
     { \
-        input_gradient_of<Tile<float32, m, n, 16>>(to, grad, weight, c); \
-    } \
-    extern "C" __global__ void __launch_bounds__(128, 3) conv2d_weight_gradient_##m##x##n( \
-        real *parts, const real *in, const real *grad, Conv2d c) \
+        input_gradient_of<Own<m, n>>(to, grad, weight, c); \
+    }
+#define WEIGHT_GRADIENT(m, n) \
+    KERNEL(m, n) NAMED(weight_gradient, m, n)(real *parts, const real *in, const real *grad, Conv2d c) \
     { \
-        weight_gradient_of<Tile<float32, m, n, 16>>(parts, in, grad, c); \
+        weight_gradient_of<Own<m, n>>(parts, in, grad, c); \
     }
 
-CONV2D(128, 64)
-CONV2D(64, 32)
+#ifndef PRODUCT
+FORWARD(128, 64)
+FORWARD(64, 32)
+INPUT_GRADIENT(128, 64)
+INPUT_GRADIENT(64, 32)
+WEIGHT_GRADIENT(128, 64)
+WEIGHT_GRADIENT(64, 32)
+#elif PRODUCT == 1
+FORWARD(TILE_M, TILE_N)
+#elif PRODUCT == 2
+INPUT_GRADIENT(TILE_M, TILE_N)
+#elif PRODUCT == 3
+WEIGHT_GRADIENT(TILE_M, TILE_N)
+#endif
 
 // to (n): the sums of the parts. A thread for each.
 extern "C" __global__ void conv2d_sum(real *to, const real *parts, int n, int splits)

@@ -11,7 +11,7 @@ template <Precision P, int M, int N, int K> struct Tile {
     static constexpr int m = M, n = N, k = K, threads = 128;
     // What a row in shared memory is longer by: so that it begins on 16 bytes, and threads that read or write a column
     // do so in different banks.
-    static constexpr int gap = P == float32 ? 4 : 8;
+    static constexpr int gap = P == tensor_float32 ? 8 : 4;
 };
 
 struct __align__(16) Four {
