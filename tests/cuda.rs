@@ -143,10 +143,18 @@ fn loader(images: usize) -> Result<DataLoader> {
 
 fn loader_of(images: usize, batch_size: usize) -> Result<DataLoader> {
     let normalize = compose![ToTensor, Normalize::new([0.1307], [0.3081])?];
+    loader_with(normalize, images, batch_size)
+}
+
+fn loader_with(
+    transform: impl Transform<GrayImage, Output = Tensor> + 'static,
+    images: usize,
+    batch_size: usize,
+) -> Result<DataLoader> {
     let data = concat!(env!("CARGO_MANIFEST_DIR"), "/data");
     let test = Mnist::builder(data)
         .train(false)
-        .transform(normalize)
+        .transform(transform)
         .build()?;
     let few = Subset::new(test, (0..images).collect())?;
     DataLoader::builder(few)

@@ -9,16 +9,7 @@ fn turned(images: usize, batch_size: usize) -> Result<DataLoader> {
         ToTensor,
         Normalize::new([0.1307], [0.3081])?
     ];
-    let data = concat!(env!("CARGO_MANIFEST_DIR"), "/data");
-    let test = Mnist::builder(data)
-        .train(false)
-        .transform(transform)
-        .build()?;
-    let few = Subset::new(test, (0..images).collect())?;
-    DataLoader::builder(few)
-        .batch_size(batch_size)
-        .shuffle(true)
-        .build()
+    loader_with(transform, images, batch_size)
 }
 
 /// Losses of two epochs, whose steps are more than the batches on their way, and the last of which is smaller.
