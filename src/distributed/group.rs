@@ -26,7 +26,8 @@ pub struct ProcessGroup {
 
 /// Joins the other ranks that a launcher started, as PyTorch's `init_process_group(backend)` does.
 ///
-/// Without a launcher this is the only rank: then the build needs no backend, and nothing is sent.
+/// Without a launcher this is the only rank: then the build needs no backend, and nothing is sent. With NCCL the rank has
+/// the card whose number is its `local_rank`, or the one that `CUDA_VISIBLE_DEVICES` shows it alone.
 ///
 /// A program that has done its work ends with [`destroy_process_group`]. One that ends without it, by an error, a
 /// panic or a kill, has failed to the launcher, which ends the other ranks, too. Each of these says so in a line on
@@ -55,7 +56,10 @@ pub fn init_process_group(backend: Backend) -> Result<ProcessGroup> {
     let launch = Launch::from_env()?;
     let device: DeviceChoice = match backend {
         Backend::Mpi => "cpu".parse()?,
-        Backend::Nccl => format!("cuda:{}", launch.local_rank).parse()?,
+        Backend::Nccl => {
+            let visible = std::env::var("CUDA_VISIBLE_DEVICES").ok();
+            launch.card(visible.as_deref()).parse()?
+        }
     };
     let worker = match launch.world_size {
         1 => None,

@@ -109,6 +109,15 @@ impl Launch {
         }
         Ok(Self::ALONE)
     }
+
+    /// This rank's card: that of its local number, or the only one that its launcher lets it see, as Slurm does for
+    /// `--gpus-per-task=1`.
+    pub(super) fn card(&self, visible: Option<&str>) -> String {
+        match visible.map(|list| list.split(',').count()) {
+            Some(1) => "cuda".to_string(),
+            _ => format!("cuda:{}", self.local_rank),
+        }
+    }
 }
 
 fn number(name: &'static str, text: &str) -> Result<usize> {
@@ -159,6 +168,14 @@ mod tests {
         ];
         assert_eq!(of(&slurm).unwrap(), launch(1, 2, 0));
         assert_eq!(of(&[torchrun, mpirun].concat()).unwrap(), launch(5, 8, 1));
+    }
+
+    #[test]
+    fn a_card_is_the_ranks_own() {
+        let second = launch(1, 2, 1);
+        assert_eq!(second.card(None), "cuda:1");
+        assert_eq!(second.card(Some("3,1")), "cuda:1");
+        assert_eq!(second.card(Some("3")), "cuda");
     }
 
     #[test]
