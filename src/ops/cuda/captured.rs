@@ -1,14 +1,15 @@
 //! A captured step on a card: its memory, its kernels compiled for it, and the graph of them.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::cuda_backend::cudarc::driver::sys::{
     CUgraphInstantiate_flags, CUstreamCaptureMode,
 };
 use candle_core::cuda_backend::cudarc::driver::{
-    CudaEvent, CudaFunction, CudaGraph, CudaSlice, CudaStream, DevicePtr, DeviceRepr, LaunchConfig,
-    PushKernelArg,
+    CudaEvent, CudaFunction, CudaGraph, CudaModule, CudaSlice, CudaStream, DevicePtr, DeviceRepr,
+    LaunchConfig, PushKernelArg,
 };
 use candle_core::cuda_backend::{CudaDType, CudaDevice};
 use candle_core::{Error, Result, Storage, Tensor, Var, bail};
@@ -121,7 +122,7 @@ impl Captured {
     }
 }
 
-/// An epoch that failed has left steps that run, which need the kernels.
+/// An epoch that failed has left steps that run: on what is given back now.
 impl Drop for Captured {
     fn drop(&mut self) {
         // An error would be that of a step, and is told where its losses are read.
@@ -188,31 +189,26 @@ pub(super) fn launch_one(
     Ok(())
 }
 
-/// The kernel of each launch, loaded: while a stream is captured nothing may be.
+/// The kernel of each launch, loaded: while a stream is captured nothing may be. What is loaded stays for the next step of
+/// such a net, as a trainer captures one at each `fit`.
 fn functions(device: &CudaDevice, plan: &Plan) -> Result<Vec<CudaFunction>> {
-    static COMPILED: Mutex<Option<HashMap<String, String>>> = Mutex::new(None);
+    /// By the card's number and the kernels' text.
+    type Loaded = HashMap<(usize, String), Arc<CudaModule>>;
+    static LOADED: Mutex<Option<Loaded>> = Mutex::new(None);
     let (kernels, calls) = plan.source();
     let context = device.cuda_stream().context().clone();
-    let version = context.compute_capability().map_err(Error::wrap)?;
-    let key = format!("{version:?}{kernels}");
-    let ptx = {
-        let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
-        let compiled = compiled.get_or_insert_default();
-        match compiled.get(&key) {
-            Some(ptx) => ptx.clone(),
-            None => {
-                let ptx = compile::<f32>(
-                    "step",
-                    &format!("{KERNELS}\n{kernels}"),
-                    version,
-                    Vec::new(),
-                )?;
-                compiled.insert(key, ptx.clone());
-                ptx
-            }
+    let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+    let loaded = loaded.get_or_insert_default();
+    let module = match loaded.entry((context.ordinal(), kernels)) {
+        Entry::Occupied(known) => known.get().clone(),
+        Entry::Vacant(new) => {
+            let version = context.compute_capability().map_err(Error::wrap)?;
+            let text = format!("{KERNELS}\n{}", new.key().1);
+            let ptx = compile::<f32>("step", &text, version, Vec::new())?;
+            let module = context.load_module(ptx.into()).map_err(Error::wrap)?;
+            new.insert(module).clone()
         }
     };
-    let module = context.load_module(ptx.into()).map_err(Error::wrap)?;
     let function = |kernel| {
         let function = module.load_function(&format!("step_{kernel}"));
         let function = function.map_err(Error::wrap)?;
