@@ -127,6 +127,9 @@ impl Drop for Captured {
     fn drop(&mut self) {
         // An error would be that of a step, and is told where its losses are read.
         let _ = self.stream.synchronize();
+        if let Some(ring) = &self.ring {
+            let _ = ring.stream.synchronize();
+        }
     }
 }
 

@@ -25,25 +25,35 @@ pub(crate) struct Fed<'a> {
 
 /// The ring's way to the card.
 pub(super) struct Ring {
-    stream: Arc<CudaStream>,
+    pub(super) stream: Arc<CudaStream>,
     places: Vec<RingPlace>,
 }
 
 struct RingPlace {
+    /// Images, targets, divisor and the optimizer's numbers.
     pinned: PinnedHostSlice<u8>,
-    /// That the last step that read it has.
+    /// That all of it is on the card.
+    copied: Option<CudaEvent>,
+    /// That the last step that read the images has.
     read: Option<CudaEvent>,
 }
 
 impl Ring {
     pub(super) fn new(context: &Arc<CudaContext>, plan: &Plan) -> Result<Self> {
-        let bytes = size_of::<f32>() * plan.batch * plan.pixels;
+        let bytes = size_of::<f32>() * plan.batch * plan.pixels
+            + size_of::<i64>() * plan.batch
+            + size_of::<f64>()
+            + size_of::<OnCard>();
         let place = |_| {
             // SAFETY: all of it is written here, before any is read.
             #[allow(unsafe_code)]
             let mut pinned = unsafe { context.alloc_pinned::<u8>(bytes) }.map_err(Error::wrap)?;
             pinned.as_mut_slice().map_err(Error::wrap)?.fill(0);
-            Ok(RingPlace { pinned, read: None })
+            Ok(RingPlace {
+                pinned,
+                copied: None,
+                read: None,
+            })
         };
         Ok(Self {
             stream: context.new_stream().map_err(Error::wrap)?,
@@ -73,37 +83,66 @@ impl Captured {
             bail!("a captured step that is not fed");
         };
         let place = &mut ring.places[step % RING];
-        // Waits for the copy that it was read for before.
-        let room = place.pinned.as_mut_slice().map_err(Error::wrap)?;
-        for (to, pixel) in room.chunks_exact_mut(size_of::<f32>()).zip(batch.images) {
-            to.copy_from_slice(&pixel.to_le_bytes());
+        if let Some(copied) = place.copied.take() {
+            copied.synchronize().map_err(Error::wrap)?;
         }
+        let images = size_of::<f32>() * self.plan.batch * self.plan.pixels;
+        let parts = [
+            (start.offset + step % RING * images, images),
+            (
+                epoch.targets.offset + step * self.plan.batch * size_of::<i64>(),
+                size_of_val(batch.targets),
+            ),
+            (
+                epoch.divisors.offset + step * size_of::<f64>(),
+                size_of::<f64>(),
+            ),
+            (
+                epoch.steps.offset + step * size_of::<OnCard>(),
+                size_of::<OnCard>(),
+            ),
+        ];
+        let mut rest = place.pinned.as_mut_slice().map_err(Error::wrap)?;
+        let mut next = |i: usize| {
+            let (part, others) = std::mem::take(&mut rest).split_at_mut(parts[i].1);
+            rest = others;
+            part
+        };
+        fill(
+            next(0),
+            batch.images.iter().map(|pixel| pixel.to_le_bytes()),
+        );
+        fill(
+            next(1),
+            batch.targets.iter().map(|target| target.to_le_bytes()),
+        );
+        fill(next(2), [batch.divisor.to_le_bytes()]);
+        fill(next(3), batch.numbers.bytes().map(|byte| [byte]));
         let stream = &ring.stream;
         if let Some(read) = place.read.take() {
             stream.wait(&read).map_err(Error::wrap)?;
         }
-        let offset = start.offset + step % RING * place.pinned.len();
-        let mut there = self.own.slice_mut(offset..offset + place.pinned.len());
-        let copied = stream.memcpy_htod(&place.pinned, &mut there);
-        copied.map_err(Error::wrap)?;
-        let mut put = |offset: usize, bytes: Vec<u8>| write(stream, &mut self.own, offset, &bytes);
-        let targets = batch.targets.iter().flat_map(|target| target.to_le_bytes());
-        let from = step * self.plan.batch * size_of::<i64>();
-        put(epoch.targets.offset + from, targets.collect())?;
-        let from = step * size_of::<f64>();
-        put(
-            epoch.divisors.offset + from,
-            batch.divisor.to_le_bytes().into(),
-        )?;
-        let from = step * size_of::<OnCard>();
-        put(epoch.steps.offset + from, batch.numbers.bytes().collect())?;
-        let there = stream.record_event(None).map_err(Error::wrap)?;
-        self.stream.wait(&there).map_err(Error::wrap)?;
+        let mut rest = place.pinned.as_slice().map_err(Error::wrap)?;
+        for (offset, bytes) in parts {
+            let (part, others) = rest.split_at(bytes);
+            write(stream, &mut self.own, offset, part)?;
+            rest = others;
+        }
+        let copied = stream.record_event(None).map_err(Error::wrap)?;
+        self.stream.wait(&copied).map_err(Error::wrap)?;
+        place.copied = Some(copied);
         self.launch(pass)?;
         let read = self.stream.record_event(None).map_err(Error::wrap)?;
         if let Some(ring) = &mut self.ring {
             ring.places[step % RING].read = Some(read);
         }
         Ok(())
+    }
+}
+
+/// Writes numbers' bytes to memory, from its start on.
+fn fill<const N: usize>(to: &mut [u8], numbers: impl IntoIterator<Item = [u8; N]>) {
+    for (to, number) in to.chunks_exact_mut(N).zip(numbers) {
+        to.copy_from_slice(&number);
     }
 }
