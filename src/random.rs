@@ -27,7 +27,8 @@ use twister::Twister;
 ///
 /// # Differences from PyTorch
 ///
-/// None in the numbers drawn by the methods below.
+/// None in the numbers drawn by the methods below, but for the last digit of what [`normal`](Self::normal) gives on
+/// some processors.
 ///
 /// # Example
 ///

@@ -5,7 +5,7 @@
 //! | 0, 1 | 0 |
 //! | 2 | the element type; 8 is an unsigned byte, the only one read here |
 //! | 3 | the number of dimensions, d |
-//! | 4 to 4 + 4d | each dimension's size, big-endian |
+//! | 4 to 3 + 4d | each dimension's size, big-endian |
 //! | the rest | the elements, last dimension fastest |
 
 use std::io::{ErrorKind, Read};

@@ -13,8 +13,8 @@ use crate::{Error, Result};
 
 /// The ranks of one run. A clone is of the same group.
 ///
-/// Everything but [`rank`](Self::rank) and [`world_size`](Self::world_size) is to be called on all ranks, in the
-/// same order: each waits for the others.
+/// [`barrier`](Self::barrier), [`all_reduce_mean`](Self::all_reduce_mean) and [`broadcast`](Self::broadcast) are to be
+/// called on all ranks, in the same order: each waits for the others. The other methods are this rank's alone.
 #[derive(Clone)]
 pub struct ProcessGroup {
     launch: Launch,
@@ -35,8 +35,9 @@ pub struct ProcessGroup {
 ///
 /// # Errors
 ///
-/// [`Error::InvalidParameter`] where the environment does not say which rank this is ([`Launch::from_env`]), where
-/// it and the backend do not agree, or where the group has been started before;
+/// [`Error::InvalidParameter`] where the environment does not say which rank this is ([`Launch::from_env`]) or, with
+/// NCCL, where rank 0 is (`MASTER_ADDR`, `MASTER_PORT`), where it and the backend do not agree, where NCCL cannot start
+/// or not all ranks come, or where MPI has been started before;
 /// [`Error::MissingFeature`] where there are several ranks and this build is without the backend;
 /// [`Error::NoDevice`] where the backend is NCCL and this rank has no card.
 ///

@@ -14,7 +14,7 @@ const NAME: &str = "init_process_group";
 /// | MPICH's and Intel's | `PMI_RANK` | `PMI_SIZE` | `MPI_LOCALRANKID` |
 /// | Slurm's `srun` | `SLURM_PROCID` | `SLURM_STEP_NUM_TASKS`, else `SLURM_NTASKS` | `SLURM_LOCALID` |
 ///
-/// The first of them that says both rank and number is believed.
+/// The first of them whose rank is set is believed; how many there are must be set then, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Launch {
@@ -69,7 +69,7 @@ impl Launch {
     /// # Errors
     ///
     /// [`Error::InvalidParameter`](crate::Error::InvalidParameter), which names the variable, where one is no
-    /// number, is missing beside its other, or where the rank is not below the number of ranks.
+    /// number, where the rank is set and the number of ranks is not, or where the rank is not below that number.
     pub fn from_env() -> Result<Self> {
         Self::from(|name| std::env::var(name).ok())
     }

@@ -8,7 +8,7 @@ use crate::{Error, Result};
 pub(super) const FOREGROUND: &str = "var(--figure-fg,#222)";
 pub(super) const BACKGROUND: &str = "var(--figure-bg,#fff)";
 
-/// A picture, as SVG. The last expression of a cell, it shows itself under the cell.
+/// A picture, as SVG. As the last expression of a cell, it shows itself under the cell.
 ///
 /// Its text and axes take the colours `--figure-fg` and `--figure-bg` of the page it is in, so it
 /// reads on light and on dark.

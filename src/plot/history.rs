@@ -3,8 +3,8 @@ use super::chart::{Mark, Panel, Series, draw};
 use crate::Result;
 use crate::train::{History, StepRecord};
 
-/// A training run: the loss and the accuracy of each step, smoothed, and of the test set after each
-/// epoch.
+/// A training run: the loss and the accuracy of each step, as they are and smoothed, and of the test
+/// set after each epoch.
 ///
 /// # Errors
 ///

@@ -27,7 +27,7 @@ impl ImageTile {
         }
     }
 
-    /// A tensor (H, W) or (1, H, W) as an image: its least value black, its greatest white.
+    /// A tensor (H, W), (1, H, W) or (1, 1, H, W) as an image: its least value black, its greatest white.
     ///
     /// # Errors
     ///

@@ -17,7 +17,7 @@ const BANDS: usize = 14;
 const MOST_DOTS: usize = 120;
 
 /// A loss of two parameters as a map, dark where it is high, and the paths that optimizers took on it: a ring at
-/// the start, a dot at each step, a larger one at the end.
+/// the start, a dot at each step where there are at most 120 points, and a larger one at the end.
 ///
 /// The map has bands of one gray. Their limits are quantiles of the loss over the map, closer together near the
 /// lowest, so that a narrow valley can be seen; the scale on the right names them.

@@ -74,7 +74,7 @@ pub fn read_state_dict(path: impl AsRef<Path>) -> Result<Vec<(String, Tensor)>> 
 /// | `net` | required | the network | its parameters have the names that the file has |
 /// | `path` | required | what `torch.save(net.state_dict(), path)` wrote | a file |
 ///
-/// Values of another dtype or device become the parameter's. Where there is an error no parameter has
+/// Values are brought to the parameter's dtype and device. Where there is an error no parameter has
 /// changed.
 ///
 /// # Errors

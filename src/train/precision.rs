@@ -1,7 +1,7 @@
 use std::fmt;
 
-/// As what the numbers of convolutions and fully connected layers are multiplied on a CUDA card. They are added as f32,
-/// and all else stays f32. Equivalent of what `torch.set_float32_matmul_precision` takes.
+/// The precision in which a CUDA card multiplies the numbers of convolutions and fully connected layers. The products
+/// are added as f32, and all else stays f32. Equivalent of what `torch.set_float32_matmul_precision` takes.
 ///
 /// # Differences from PyTorch
 ///

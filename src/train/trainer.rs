@@ -108,7 +108,7 @@ impl Trainer {
         &self.device
     }
 
-    /// Goes where a checkpoint was written: parameters, optimizer, schedule, the global generator. The
+    /// Goes back to where a checkpoint was written: parameters, optimizer, schedule, the global generator. The
     /// next [`fit`](Self::fit) trains the epochs that are left of `epochs`, to the last bit as if the run
     /// had never stopped, and its history begins with the checkpoint's.
     ///
@@ -173,7 +173,8 @@ impl Trainer {
     /// [`Error::EmptyDataset`] where a loader has no batch, [`Error::WrongShape`] where the net does
     /// not give (N, classes) or the criterion not one number, [`Error::Io`] where a checkpoint cannot be
     /// written, [`Error::WrongState`] where it goes on from a checkpoint whose loaders had other kinds of
-    /// generators, and what data set, net, criterion, optimizer and schedule return. Of several processes:
+    /// generators, [`Error::InvalidParameter`] where the precision is not `Highest` and the card does not
+    /// capture the step, and what data set, net, criterion, optimizer and schedule return. Of several processes:
     /// [`Error::InvalidParameter`] where the loader does not give each rank a share of its own, and
     /// [`Error::RankFailed`], which holds any other.
     pub fn fit(&mut self, train: &DataLoader, test: Option<&DataLoader>) -> Result<History> {

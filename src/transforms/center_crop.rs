@@ -24,8 +24,8 @@ const NAME: &str = "CenterCrop";
 ///
 /// # Errors
 ///
-/// [`Error::InvalidParameter`](crate::Error::InvalidParameter) for a size of 0 or one that is too
-/// large for an image; [`Error::WrongShape`](crate::Error::WrongShape) for an image without pixels.
+/// [`Error::InvalidParameter`](crate::Error::InvalidParameter) for a size of 0, or where the padded image
+/// has more than 178,956,970 pixels; [`Error::WrongShape`](crate::Error::WrongShape) for an image without pixels.
 ///
 /// # Differences from PyTorch
 ///

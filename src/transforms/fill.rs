@@ -8,7 +8,8 @@ use crate::error::invalid;
 /// The value of pixels that an image does not have: one number for all channels, or one for each.
 /// Equivalent of `fill` of torchvision's transforms.
 ///
-/// As in PIL a fraction is cut off, and what is below 0 or above 255 becomes 0 or 255.
+/// On images, as in PIL, a fraction is cut off, and what is below 0 or above 255 becomes 0 or 255. On
+/// tensors [`RandomErasing`](super::RandomErasing) writes the numbers as they are.
 ///
 /// # Example
 ///

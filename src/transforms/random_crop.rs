@@ -30,8 +30,8 @@ const NAME: &str = "RandomCrop";
 ///
 /// # Errors
 ///
-/// [`Error::InvalidParameter`](crate::Error::InvalidParameter), when built or when the image is
-/// smaller than `size`; [`Error::WrongShape`](crate::Error::WrongShape) for an image without pixels.
+/// [`Error::InvalidParameter`](crate::Error::InvalidParameter), when built, where [`Pad`](super::Pad) would
+/// refuse the padding, or where the padded image is smaller than `size`; [`Error::WrongShape`](crate::Error::WrongShape) for an image without pixels.
 ///
 /// # Differences from PyTorch
 ///

@@ -15,7 +15,7 @@ const NAME: &str = "RandomErasing";
 /// From the global generator ([`manual_seed`](crate::random::manual_seed)): whether; then, up to ten
 /// times until it is smaller than the image, the rectangle's part of the area, uniform in `scale`, and
 /// its height divided by its width, whose logarithm is uniform in that of `ratio`; then, where `value`
-/// is random, the values; then the place. Without a rectangle that fits the image stays as it is.
+/// is random, the values; then the place. If no rectangle fits, the image stays as it is.
 ///
 /// | parameter | default | meaning | valid |
 /// |---|---|---|---|
@@ -32,8 +32,9 @@ const NAME: &str = "RandomErasing";
 ///
 /// # Errors
 ///
-/// [`Error::InvalidParameter`], when built or where `value` does not go with C;
-/// [`Error::WrongShape`] and [`Error::WrongDType`] for what is no image as a tensor.
+/// [`Error::InvalidParameter`], when built, where `value` does not go with C, or with `inplace` where the
+/// input is not contiguous; [`Error::WrongShape`] for an input of fewer than three dimensions or without
+/// values, [`Error::WrongDType`] for one that is not of a float.
 ///
 /// # Differences from PyTorch
 ///

@@ -26,7 +26,8 @@ const NAME: &str = "RandomRotation";
 ///
 /// # Shape
 ///
-/// H × W, gray or RGB; the output's is the input's, with `expand` a larger one.
+/// H × W, gray or RGB; the output's is the input's, with `expand` one that holds the whole turned image,
+/// such as W × H after a quarter turn.
 ///
 /// # Errors
 ///

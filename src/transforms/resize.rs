@@ -29,7 +29,7 @@ const NAME: &str = "Resize";
 /// # Errors
 ///
 /// [`Error::InvalidParameter`](crate::Error::InvalidParameter), when built or where an image would
-/// lose its last row or column; [`Error::WrongShape`](crate::Error::WrongShape) for an image without
+/// lose its last row or column or have more than 178,956,970 pixels; [`Error::WrongShape`](crate::Error::WrongShape) for an image without
 /// pixels.
 ///
 /// # Differences from PyTorch

@@ -9,7 +9,7 @@ use crate::data::Dataset;
 
 /// One pass of a [`DataLoader`](super::DataLoader) over its data set.
 ///
-/// Its workers, where it has any, start with the first batch that is asked for and end with it. A
+/// Its workers, where it has any, start when the first batch is asked for and end with the pass. A
 /// clone goes on at the same batch, with workers of its own.
 ///
 /// An error, or a panic in the data set, stands in its batch's place; the batches behind it follow.

@@ -30,13 +30,13 @@ use crate::random::Generator;
 /// `multiprocessing_context`, `persistent_workers`, `pin_memory_device` and `in_order`: a data set's
 /// [`batch`](crate::data::Dataset::batch) makes the batch, and batches come in order.
 ///
-/// None in the order: after the same [`manual_seed`](crate::random::manual_seed), or from a generator
+/// The order does not differ: after the same [`manual_seed`](crate::random::manual_seed), or from a generator
 /// with the same seed, it is PyTorch's, whatever the number of workers. `seed(s)` is PyTorch's
 /// `generator=torch.Generator().manual_seed(s)`.
 ///
 /// Workers are threads, not processes. As in PyTorch, worker w prepares each batch whose number is w
-/// modulo `num_workers`, and what the transforms in it draw from the global generator comes from one of
-/// its own, whose seed is drawn for the pass, plus w. So random transforms give the same images for the
+/// modulo `num_workers`, and what the transforms draw there from the global generator comes from one of
+/// the worker's own. Its seed is a number drawn for the pass, plus w. So random transforms give the same images for the
 /// same seed and the same number of workers, PyTorch's, and other images for another number. A batch
 /// without random transforms is the same with any number.
 ///
@@ -120,8 +120,9 @@ impl DataLoaderBuilder {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) where `batch_size` is 0, or where
-    /// `prefetch_factor` is 0 or stands without `num_workers`.
+    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) where `batch_size` is 0, where `sampler`
+    /// stands beside `shuffle` or is for another number of images, or where `prefetch_factor` is 0 or
+    /// stands without `num_workers`.
     pub fn build(self) -> Result<DataLoader> {
         if self.0.batch_size == 0 {
             let problem = "must be at least 1; 64 suits MNIST";

@@ -220,7 +220,7 @@ impl<K: MnistKind> MnistLike<K> {
         &self.samples.images
     }
 
-    /// All labels as they are on disk, each 0 to 9.
+    /// All labels as they are on disk, each below [`CLASSES`](Self::CLASSES).
     pub fn labels(&self) -> &[u8] {
         &self.samples.labels
     }

@@ -101,8 +101,8 @@ pub fn best_device() -> Result<DeviceChoice> {
     Ok(DeviceChoice::cpu(reason))
 }
 
-/// `auto` is [`best_device`]; else a name as PyTorch's: `cpu`, `cuda`, `cuda:1`, `metal`. What is asked for by its
-/// name and cannot be had is an error.
+/// `auto` is [`best_device`]; else one of PyTorch's names `cpu`, `cuda`, `cuda:1`, or `metal`, which PyTorch calls
+/// `mps`. What is asked for by its name and cannot be had is an error.
 impl FromStr for DeviceChoice {
     type Err = Error;
 

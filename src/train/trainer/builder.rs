@@ -24,6 +24,7 @@ use crate::{Error, Result};
 /// | `float32_matmul_precision` | `Highest` | the precision in which a CUDA card multiplies | `Highest`; others where `Trainer` captures the step |
 /// | `schedule` | none | what sets the learning rate, and whether each step or each epoch | |
 /// | `checkpoint` | none | a file to be written after each epoch, to go on from | |
+/// | `process_group` | none | the other processes that train the same net | on the net's device |
 /// | `on_progress` | nothing | is told where the run stands, after each step | any number |
 ///
 /// # Example
@@ -77,8 +78,8 @@ impl TrainerBuilder {
     }
 
     /// Where batches go. On another device than the CPU a data set whose images are bytes
-    /// ([`Dataset::raw`](crate::data::Dataset::raw)) and take at most a quarter of the free memory is kept there whole;
-    /// a batch then moves no images.
+    /// ([`Dataset::raw`](crate::data::Dataset::raw)) is kept there whole, where they take at most a quarter of a CUDA
+    /// card's free memory, or 1 GiB on a Metal device; a batch then moves no images.
     pub fn device(mut self, device: impl Into<Device>) -> Self {
         self.device = Some(device.into());
         self
@@ -181,8 +182,10 @@ impl TrainerBuilder {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidParameter`] where `epochs` is 0, the net has no parameters, `device` is another
-    /// device than the net's, or the schedule sets what the optimizer does not have.
+    /// [`Error::InvalidParameter`] where `epochs` is 0, the net has no parameters, `device` or the process
+    /// group's device is another one than the net's, `float32_matmul_precision` is not `Highest` and the net
+    /// is not on a CUDA card, or the schedule sets what the optimizer does not have. Of several processes
+    /// also what fails when rank 0's parameters are sent to the others.
     pub fn build(self) -> Result<Trainer> {
         let refuse = |parameter, value: &str, problem: String| {
             Err(Error::InvalidParameter {
