@@ -23,9 +23,9 @@ pub enum Error {
     /// A parameter's value is outside its range, or does not go with another one.
     #[error("{layer}: {parameter}={value} {problem}")]
     InvalidParameter {
-        /// The layer, loss or optimizer.
+        /// What has the parameter: a layer, loss, optimizer, schedule, data loader, …
         layer: &'static str,
-        /// The parameter's name, PyTorch's.
+        /// The parameter's name, as in PyTorch.
         parameter: &'static str,
         /// The value received.
         value: String,
@@ -84,7 +84,7 @@ pub enum Error {
     TargetOutOfRange {
         /// The index received.
         target: i64,
-        /// Where in the targets.
+        /// Its place in the targets, flattened, from 0.
         position: usize,
         /// How many classes the logits have.
         classes: usize,
@@ -118,7 +118,8 @@ pub enum Error {
     Download {
         /// The file.
         path: PathBuf,
-        /// Each address that was tried, and why it failed; last the file on disk, where that failed too.
+        /// Each address that was tried, and why it failed; last the file on disk, where that failed too. Or, alone,
+        /// that another program is downloading it.
         failures: Vec<String>,
     },
 
@@ -138,7 +139,7 @@ pub enum Error {
         owner: String,
         /// Which entries are missing, too many, or of another shape or type.
         problem: String,
-        /// Where a fitting one is to be had.
+        /// Where to get one that fits.
         cure: &'static str,
     },
 

@@ -19,7 +19,7 @@ const LAYER: &str = "CrossEntropyLoss";
 /// In full, with class weights w and label smoothing ε over C classes:
 /// `(1 − ε)·w_y·(−log softmax(x)[y]) + ε/C·Σ_c w_c·(−log softmax(x)[c])`; the mean divides the sum
 /// of these by the sum of w_y. Where the targets are probabilities t, it is
-/// `Σ_c w_c·((1 − ε)·t_c + ε/C)·(−log softmax(x)[c])`, and the mean divides by the number of them.
+/// `Σ_c w_c·((1 − ε)·t_c + ε/C)·(−log softmax(x)[c])`, and the mean divides by the number of targets, N for logits (N, C).
 ///
 /// | parameter | default | meaning | valid |
 /// |---|---|---|---|
@@ -37,14 +37,15 @@ const LAYER: &str = "CrossEntropyLoss";
 ///
 /// # Errors
 ///
-/// When built: [`Error::InvalidParameter`]. In [`forward`](Self::forward): [`Error::WrongShape`],
+/// When built: [`Error::InvalidParameter`], [`Error::WrongShape`]. In
+/// [`forward`](Self::forward): [`Error::WrongShape`],
 /// [`Error::WrongDType`], [`Error::TargetOutOfRange`], and [`Error::InvalidParameter`] where
-/// `ignore_index` is a class and the targets are probabilities.
+/// `ignore_index` is 0 or more and the targets are probabilities.
 ///
 /// # Differences from PyTorch
 ///
 /// u32 is taken for class indices too. Probabilities of another dtype than the logits' are converted
-/// to it, where PyTorch converts both to the wider one. Class indices are read on the CPU, wherever they
+/// to the one that the loss is computed in (f32 for the halves); PyTorch converts both to the wider one. Class indices are read on the CPU, wherever they
 /// lie; with Metal the logits go there, too, and the loss comes back. `size_average` and `reduce`, which PyTorch deprecates in favour of
 /// `reduction`, have no counterpart.
 ///
@@ -118,7 +119,7 @@ impl CrossEntropyLossBuilder {
     /// # Errors
     ///
     /// [`Error::InvalidParameter`] where a parameter is outside its range, [`Error::WrongShape`]
-    /// where `weight` has more than one axis.
+    /// where `weight` does not have exactly one axis.
     pub fn build(self) -> Result<CrossEntropyLoss> {
         let smoothing = self.label_smoothing;
         if smoothing > 1.0 {

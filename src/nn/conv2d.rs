@@ -111,7 +111,7 @@ impl Conv2d {
     ///
     /// # Errors
     ///
-    /// [`Error::WrongShape`] for another rank or another number of channels,
+    /// [`Error::WrongShape`] for another rank, another number of channels or an image without pixels,
     /// [`Error::WrongDType`] where `input` and the weights differ or are not f32, f64, f16 or bf16,
     /// [`Error::KernelTooLarge`] where no window fits, [`Error::InvalidParameter`] where `padding` is
     /// too large for the `padding_mode`.

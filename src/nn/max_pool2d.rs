@@ -43,8 +43,7 @@ const LAYER: &str = "MaxPool2d";
 /// `return_indices` is a method, [`forward_with_indices`](Self::forward_with_indices). `padding` may be half of
 /// what the dilated kernel spans, in PyTorch half of `kernel_size`. Images of
 /// integers are refused. What PyTorch refuses only in `forward`, such as `stride=0`, is refused when
-/// built. On another
-/// device than the CPU the input goes to the CPU and the output comes back.
+/// built. On Metal the input goes to the CPU and the output comes back.
 ///
 /// # Example
 ///
@@ -189,7 +188,7 @@ impl MaxPool2d {
     ///
     /// # Errors
     ///
-    /// [`Error::WrongShape`] for another rank or an image without pixels, [`Error::WrongDType`]
+    /// [`Error::WrongShape`] for another rank or an image without channels or pixels, [`Error::WrongDType`]
     /// where `input` is not f32, f64, f16 or bf16, [`Error::KernelTooLarge`] where no window fits.
     pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
         Ok(self.pooled(input)?.0)

@@ -49,8 +49,8 @@ pub trait Network: Send + Sync {
     /// Those of the layers inside.
     fn forward(&self, images: &Tensor) -> Result<Tensor>;
 
-    /// The same logits where no gradient will be asked for, as under `torch.no_grad`. What is kept for a gradient
-    /// may be left out; a network that cannot leave anything out need not write it.
+    /// The same logits where no gradient will be asked for, as under `torch.no_grad`. It may leave out what is kept
+    /// for the gradients; a network that has nothing to leave out need not implement it.
     ///
     /// # Errors
     ///
@@ -59,9 +59,8 @@ pub trait Network: Send + Sync {
         Ok(self.forward(images)?.detach())
     }
 
-    /// Its layers, first to last, where it computes nothing but each on what the one before it gives. What is computed
-    /// layer by layer a card may take as one: see [`Trainer`](crate::train::Trainer). None unless a network says
-    /// otherwise.
+    /// Its layers, first to last, where the network does nothing but apply each to the output of the one before it.
+    /// A GPU may then compute them as one: see [`Trainer`](crate::train::Trainer). None by default.
     fn layers(&self) -> Option<Vec<Layer>> {
         None
     }
@@ -215,7 +214,8 @@ impl fmt::Display for Net {
 /// The larger network: two convolutions of 3×3, two fully connected layers, 1,199,882 parameters.
 ///
 /// conv1 1→32 k3, ReLU, conv2 32→64 k3, ReLU, max pool 2, flatten, fc1 9216→128, ReLU, fc2 128→10:
-/// PyTorch's MNIST example without its dropout. A clone shares the parameters.
+/// PyTorch's MNIST example without its dropout and its `log_softmax`, which is in the loss here. A clone
+/// shares the parameters.
 ///
 /// # Shape
 ///

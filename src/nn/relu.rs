@@ -19,7 +19,7 @@ use crate::{Error, Result};
 ///
 /// # Differences from PyTorch
 ///
-/// None.
+/// Integers are refused; PyTorch takes them. There is no `inplace`.
 ///
 /// # Example
 ///

@@ -87,9 +87,11 @@ impl fmt::Display for Layer {
 
 /// A network of layers, each of which takes what the one before it gives. Equivalent of `torch.nn.Sequential`.
 ///
-/// [`sequential!`](crate::sequential) is the short way to make one. On the CPU, convolutions with pooling and ReLU up
-/// to the first [`Linear`] after a [`Flatten`] are computed as one operation, an image at a time: faster than the
-/// layers one by one, with the same results to the last bit. A clone shares the parameters.
+/// [`sequential!`](crate::sequential) is the short way to make one. On the CPU in f32, convolutions with ReLU, and
+/// with or without a 2×2 pooling, up to the first [`Linear`] after a [`Flatten`] are computed as one operation, an
+/// image at a time: faster than the layers one by one, with the same results to the last bit. That takes convolutions
+/// of stride 1 and one group, padded with zeros, and a bias in each layer; others are computed one by one. A clone
+/// shares the parameters.
 ///
 /// # Shape
 ///

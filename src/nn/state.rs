@@ -52,7 +52,8 @@ pub fn save(net: &(impl Network + ?Sized), path: impl AsRef<Path>) -> Result<()>
 /// # Errors
 ///
 /// [`Error::MissingFile`](crate::Error::MissingFile), [`Error::CorruptFile`](crate::Error::CorruptFile),
-/// and [`Error::WrongState`](crate::Error::WrongState), which names the tensor, where one is missing,
+/// [`Error::Io`](crate::Error::Io) where the file cannot be read, and
+/// [`Error::WrongState`](crate::Error::WrongState), which names the tensor, where one is missing,
 /// has no place in the network, or has another shape or dtype. Then nothing has changed.
 ///
 /// # Differences from PyTorch

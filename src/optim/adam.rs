@@ -12,13 +12,13 @@ use crate::state::{Reader, StateDict};
 
 const NAME: &str = "Adam";
 
-/// Steps of a size of their own for each parameter, from running means of its gradients and of their
+/// Each parameter gets a step size of its own, from running means of its gradients and of their
 /// squares. Equivalent of `torch.optim.Adam`.
 ///
 /// With the gradient g of a parameter p (−g with `maximize`) in step t:
 /// `g ← g + weight_decay·p`; `m ← β₁·m + (1 − β₁)·g`; `v ← β₂·v + (1 − β₂)·g²`;
-/// `p ← p − lr / (1 − β₁ᵗ) · m / (√v / √(1 − β₂ᵗ) + eps)`; with `amsgrad` the largest v so far stands for
-/// v in the last.
+/// `p ← p − lr / (1 − β₁ᵗ) · m / (√v / √(1 − β₂ᵗ) + eps)`; with `amsgrad` the largest v so far replaces
+/// v in this last formula.
 ///
 /// | parameter | default | meaning | valid |
 /// |---|---|---|---|

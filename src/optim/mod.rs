@@ -47,13 +47,15 @@ use crate::state::StateDict;
 /// # }
 /// ```
 pub trait Optimizer {
-    /// Goes on with these parameters in place of its own, of which they are the moved ones: in number and order, shape
-    /// and type the same. What it remembers of each moves to its device. PyTorch has no such method; there a moved
-    /// network's optimizer is built after the move.
+    /// Replaces the optimizer's parameters by the same ones on another device: as many, in the same order, of the same
+    /// shapes and types. What it remembers of each moves to that parameter's device. PyTorch has no such method; there
+    /// the optimizer is built after the network has been moved.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) where they are other ones, and nothing has changed.
+    /// [`Error::InvalidParameter`](crate::Error::InvalidParameter) where number, shapes or types differ, or where the
+    /// optimizer has no such method of its own; [`Error::Candle`](crate::Error::Candle) where the memory there does not
+    /// suffice. Then nothing has changed.
     ///
     /// # Example
     ///

@@ -27,7 +27,7 @@ const NAME: &str = "RmsProp";
 /// | `eps` | 1e-8 | keeps the quotient finite | ≥ 0 |
 /// | `weight_decay` | 0 | how strongly each parameter is drawn to 0 | ≥ 0 |
 /// | `momentum` | 0 | how much of the last step's direction stays | ≥ 0 |
-/// | `centered` | false | whether the gradients' variance stands for their mean square | |
+/// | `centered` | false | whether to divide by the root of the gradients' variance, not of their mean square | |
 /// | `maximize` | false | whether to climb | |
 ///
 /// # Errors

@@ -117,8 +117,9 @@ impl Conv2dBuilder {
     ///
     /// # Errors
     ///
-    /// As [`build`](Self::build), [`WrongShape`](crate::Error::WrongShape), and
-    /// [`WrongDType`](crate::Error::WrongDType) where weight and bias differ.
+    /// [`InvalidParameter`](crate::Error::InvalidParameter) where a parameter is outside its range,
+    /// [`WrongShape`](crate::Error::WrongShape) where `weight` or `bias` has another shape, and
+    /// [`WrongDType`](crate::Error::WrongDType) where their dtypes differ.
     ///
     /// # Example
     ///

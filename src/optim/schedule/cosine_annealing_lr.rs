@@ -13,8 +13,8 @@ const NAME: &str = "CosineAnnealingLr";
 /// The learning rate falls along half a cosine, slowly at first and at last. Equivalent of
 /// `torch.optim.lr_scheduler.CosineAnnealingLR`.
 ///
-/// `lr = eta_min + (base_lr − eta_min) · (1 + cos(π · epoch / t_max)) / 2`, from each epoch's to the next's
-/// as PyTorch reckons it. Beyond `t_max` it rises again.
+/// `lr = eta_min + (base_lr − eta_min) · (1 + cos(π · epoch / t_max)) / 2`, each epoch's computed from the
+/// one before, as in PyTorch. Beyond `t_max` it rises again.
 ///
 /// | parameter | default | meaning | valid |
 /// |---|---|---|---|

@@ -12,14 +12,14 @@ const NAME: &str = "LinearLr";
 /// Equivalent of `torch.optim.lr_scheduler.LinearLR`.
 ///
 /// `lr = base_lr · (start_factor + (end_factor − start_factor) · min(epoch, total_iters) / total_iters)`,
-/// from each epoch's to the next's as PyTorch reckons it.
+/// each epoch's computed from the one before, as in PyTorch.
 ///
 /// | parameter | default | meaning | valid |
 /// |---|---|---|---|
 /// | `base_lr` |  | the learning rate that the factors multiply | ≥ 0 |
 /// | `start_factor` | 1/3 | the factor of epoch 0 | above 0, at most 1 |
 /// | `end_factor` | 1 | the factor from epoch `total_iters` on | 0 to 1 |
-/// | `total_iters` | 5 | epochs until it stays | any |
+/// | `total_iters` | 5 | epochs until it stays | any; with 0 it stays at `start_factor` |
 ///
 /// # Errors
 ///

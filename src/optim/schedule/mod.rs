@@ -82,8 +82,8 @@ pub trait Schedule {
     /// ```
     fn advance(&mut self) -> Result<()>;
 
-    /// Sets what the optimizer is to use in this epoch. Before the first step: what PyTorch's
-    /// schedulers do when they are made.
+    /// Sets what the optimizer is to use in this epoch. Call it before the first step; PyTorch's
+    /// schedulers do it when they are made.
     ///
     /// # Errors
     ///

@@ -35,14 +35,14 @@ const NAME: &str = "OneCycleLr";
 /// |---|---|---|---|
 /// | `max_lr` | | the highest learning rate | ≥ 0 |
 /// | `total_steps` | | steps in the cycle; or `epochs` and `steps_per_epoch` | ≥ 1 |
-/// | `pct_start` | 0.3 | the fraction of the cycle in which the learning rate rises | 0 to 1 |
+/// | `pct_start` | 0.3 | the fraction of the cycle in which the learning rate rises | 0 to 1, with no phase of length 0 |
 /// | `anneal_strategy` | `Cos` | along half a cosine, or along a line (`Linear`) | |
 /// | `cycle_momentum` | true | whether the momentum changes too | needs a momentum or betas |
 /// | `base_momentum` | 0.85 | the momentum at the highest learning rate | any number |
 /// | `max_momentum` | 0.95 | the momentum at the ends | any number |
 /// | `div_factor` | 25 | `max_lr` over the first learning rate | above 0 |
 /// | `final_div_factor` | 1e4 | the first learning rate over the last | above 0 |
-/// | `three_phase` | false | whether it falls to the first learning rate, and from there to the last | |
+/// | `three_phase` | false | whether it first falls back to where it began, and then, in a third phase, to the last learning rate | |
 ///
 /// # Errors
 ///
