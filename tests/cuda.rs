@@ -84,10 +84,7 @@ fn main() -> ExitCode {
     }
     if let Some(part) = std::env::args().skip(1).find(|arg| !arg.starts_with('-')) {
         tests.retain(|(name, _)| name.contains(&part));
-        if tests.is_empty() {
-            println!("cuda: no test has {part} in its name");
-            return ExitCode::FAILURE;
-        }
+        println!("cuda: {} tests have {part} in their names", tests.len());
     }
     let mut done = ExitCode::SUCCESS;
     for (name, test) in tests {

@@ -22,6 +22,8 @@ mod every;
 #[cfg(feature = "cuda")]
 mod fed;
 mod ranks;
+#[cfg(feature = "cuda")]
+mod steps;
 
 pub use builder::TrainerBuilder;
 use epoch::OnDevice;

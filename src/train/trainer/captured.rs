@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use candle_core::{DType, Device, Tensor, Var};
 
 use super::epoch::{Found, Tally};
+use super::steps::Steps;
 use super::{Every, Trainer};
 use crate::data::DataLoader;
 use crate::error::invalid;
@@ -14,7 +15,7 @@ use crate::nn::{Network, captured};
 use crate::ops::captured::{Layer, Plan, SIZES, Settings};
 use crate::ops::cuda::captured::Captured;
 use crate::ops::cuda::multiprocessors;
-use crate::ops::cuda::pass::{Given, Step};
+use crate::ops::cuda::pass::Given;
 use crate::ops::update::Buffers;
 use crate::train::resident::Resident;
 use crate::train::{History, Precision, Progress};
@@ -106,7 +107,7 @@ impl OnCard {
         purpose: Purpose,
     ) -> Result<std::result::Result<Self, &'static str>> {
         let planned = Self::planned(trainer, loader, source, purpose)?;
-        let group = trainer.group().filter(|group| group.world_size() > 1);
+        let group = trainer.group();
         if let (Purpose::Train, Some(group)) = (purpose, group) {
             // All ranks or none, for each waits for the others' means.
             let ready = group.sum(vec![f64::from(u8::from(planned.is_ok()))])?;
@@ -164,7 +165,7 @@ impl OnCard {
             return Ok(Err("the net is not of layers that it takes"));
         };
         let context = device.cuda_stream().context().clone();
-        let group = trainer.group().filter(|group| group.world_size() > 1);
+        let group = trainer.group();
         // Of a test set each rank takes its share; a train loader's sampler has given it one.
         let share = match (purpose, group) {
             (Purpose::Evaluate, Some(group)) => (group.rank(), group.world_size()),
@@ -328,15 +329,6 @@ fn same(some: &[Var], others: &[Var]) -> bool {
     own == of_others && own.len() == some.len() && own.len() == others.len()
 }
 
-/// The steps of an epoch.
-#[derive(Clone, Copy)]
-pub(super) struct Steps<'a> {
-    pub(super) batch: usize,
-    pub(super) images: usize,
-    /// Of the steps so far.
-    pub(super) divisors: &'a [f64],
-}
-
 impl Trainer {
     /// An epoch on the card.
     pub(super) fn epoch_on_card(
@@ -376,39 +368,5 @@ impl Trainer {
             self.record_steps(first, steps, of, &mut tally, progress, history)
         })?;
         Ok(tally)
-    }
-
-    /// What divides the sum of a batch's losses, that they have their mean.
-    pub(super) fn divisor(&self, targets: &[i64]) -> f64 {
-        let rule = self.criterion.rule();
-        let counted = targets
-            .iter()
-            .filter(|&&target| target != rule.ignore_index);
-        let weight = |&target: &i64| match &rule.weight {
-            Some(weight) => weight[target as usize],
-            None => 1.0,
-        };
-        counted.map(weight).sum()
-    }
-
-    /// Writes down what steps have found, from the `first` on.
-    pub(super) fn record_steps(
-        &mut self,
-        first: usize,
-        steps: Vec<Step>,
-        of: Steps<'_>,
-        tally: &mut Tally,
-        progress: &mut Progress,
-        history: &mut History,
-    ) -> Result<()> {
-        let found = (first..).zip(steps).map(|(step, found)| Found {
-            loss: found.losses / of.divisors[step],
-            right: found.right,
-            n: of.images.min((step + 1) * of.batch) - step * of.batch,
-        });
-        for found in self.of_all(found.collect())? {
-            self.record(found, tally, progress, history);
-        }
-        Ok(())
     }
 }

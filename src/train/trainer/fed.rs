@@ -3,8 +3,9 @@
 
 use candle_core::{DType, Tensor};
 
-use super::captured::{OnCard, Source, Steps};
+use super::captured::{OnCard, Source};
 use super::epoch::Tally;
+use super::steps::Steps;
 use super::{Every, Trainer};
 use crate::data::{Batch, Batches, DataLoader};
 use crate::ops::cuda::fed::Fed;

@@ -10,13 +10,15 @@ use crate::train::evaluate::{evaluate_share, right};
 use crate::train::resident::Resident;
 
 impl Trainer {
+    /// Where it is one of several.
     pub(super) fn group(&self) -> Option<&ProcessGroup> {
-        self.reducer.as_ref().map(Reducer::group)
+        let group = self.reducer.as_ref().map(Reducer::group);
+        group.filter(|group| group.world_size() > 1)
     }
 
     /// Refuses a loader that gives two ranks the same images.
     pub(super) fn expect_share(&self, train: &DataLoader) -> Result<()> {
-        let Some(group) = self.group().filter(|group| group.world_size() > 1) else {
+        let Some(group) = self.group() else {
             return Ok(());
         };
         let of = train.sampler().map(|s| (s.rank(), s.num_replicas()));
@@ -34,7 +36,7 @@ impl Trainer {
 
     /// What steps found over all ranks' images.
     pub(super) fn of_all(&self, own: Vec<Found>) -> Result<Vec<Found>> {
-        let Some(group) = self.group().filter(|group| group.world_size() > 1) else {
+        let Some(group) = self.group() else {
             return Ok(own);
         };
         let numbers = own.iter().flat_map(|found| {
