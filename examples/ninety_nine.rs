@@ -35,6 +35,9 @@ struct Args {
     /// The first of them
     #[arg(long, default_value_t = 0)]
     first_seed: u64,
+    /// Where to train: auto, cpu, cuda, cuda:1 or metal
+    #[arg(long, default_value = "auto")]
+    device: String,
     /// Train on 50,000 images, and measure on the other 10,000 of the training set: to choose a recipe by
     #[arg(long)]
     held_back: bool,
@@ -61,16 +64,17 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<()> {
     let (train, test) = loaders(args)?;
-    let first = net(args)?;
+    let device = args.device.parse::<DeviceChoice>()?;
+    let first = net(args, &device)?;
     eprintln!(
-        "{} parameters, {} threads",
+        "{} parameters, on {device}, {} threads",
         first.parameter_count(),
         rayon::current_num_threads()
     );
     println!("seed  epochs  seconds  accuracy");
     let mut runs = Vec::new();
     for seed in (args.first_seed..).take(usize::from(args.seeds)) {
-        let run = one(args, seed, &train, &test)?;
+        let run = one(args, seed, &device, &train, &test)?;
         let (seconds, accuracy) = (run.seconds, 100.0 * run.accuracy);
         println!(
             "{seed:4}  {:6}  {seconds:7.2}  {accuracy:.2} %",
@@ -114,8 +118,8 @@ fn loaders(args: &Args) -> Result<(DataLoader, DataLoader)> {
     Ok((train, test))
 }
 
-fn net(args: &Args) -> Result<Sequential> {
-    let vb = var_builder(DType::F32, &Device::Cpu);
+fn net(args: &Args, device: &Device) -> Result<Sequential> {
+    let vb = var_builder(DType::F32, device);
     let first = usize::from(args.kernels[0]);
     let second = usize::from(args.kernels[1]);
     Ok(sequential![
@@ -131,11 +135,17 @@ fn net(args: &Args) -> Result<Sequential> {
 }
 
 /// The clock runs from before the first weight is drawn to the end of the last step.
-fn one(args: &Args, seed: u64, train: &DataLoader, test: &DataLoader) -> Result<Run> {
+fn one(
+    args: &Args,
+    seed: u64,
+    device: &Device,
+    train: &DataLoader,
+    test: &DataLoader,
+) -> Result<Run> {
     let epochs = usize::from(args.epochs);
     let start = Instant::now();
     manual_seed(seed);
-    let net = net(args)?;
+    let net = net(args, device)?;
     let sgd = Sgd::builder(net.parameters(), args.lr)
         .momentum(0.9)
         .nesterov(true)
@@ -149,7 +159,7 @@ fn one(args: &Args, seed: u64, train: &DataLoader, test: &DataLoader) -> Result<
         .build()?
         .fit(train, None)?;
     let seconds = start.elapsed().as_secs_f64();
-    let accuracy = evaluate(&net, test, &Device::Cpu)?.accuracy;
+    let accuracy = evaluate(&net, test)?.accuracy;
     Ok(Run { seconds, accuracy })
 }
 

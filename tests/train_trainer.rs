@@ -96,7 +96,7 @@ fn history_and_progress_tell_the_same() {
     assert_eq!(last.test_accuracy, history.epochs[1].test_accuracy);
     assert!(last.test_accuracy.is_some());
 
-    let evaluation = evaluate(&net, &loader(100, 7), &Device::Cpu).unwrap();
+    let evaluation = evaluate(&net, &loader(100, 7)).unwrap();
     assert_eq!(Some(evaluation.accuracy), last.test_accuracy);
     assert!((evaluation.loss - last.test_loss.unwrap()).abs() < 1e-6);
     assert_eq!(history.plot().unwrap(), history.plot().unwrap());
@@ -154,7 +154,7 @@ fn a_net_that_diverges_is_reported_not_refused() {
     );
     history.plot().unwrap();
 
-    let evaluation = evaluate(&net, &loader(100, 64), &Device::Cpu).unwrap();
+    let evaluation = evaluate(&net, &loader(100, 64)).unwrap();
     assert!(!evaluation.loss.is_finite());
     let worst = evaluation.worst(5);
     let again = evaluation.worst(5);
@@ -182,14 +182,14 @@ fn nothing_to_train_on_is_an_error() {
         .unwrap_err();
     assert!(matches!(empty, Error::EmptyDataset { .. }));
     assert!(matches!(
-        evaluate(&net, &loader(0, 64), &Device::Cpu),
+        evaluate(&net, &loader(0, 64)),
         Err(Error::EmptyDataset { .. })
     ));
     // Images, but no whole batch of them.
     let dropped = DataLoader::builder(First::new(3)).batch_size(8);
     let dropped = dropped.drop_last(true).build().unwrap();
     assert!(matches!(
-        evaluate(&net, &dropped, &Device::Cpu),
+        evaluate(&net, &dropped),
         Err(Error::EmptyDataset { what: "evaluate" })
     ));
 }
@@ -238,7 +238,7 @@ fn a_net_that_gives_no_rows_of_classes_is_refused() {
             .build(var_builder(DType::F32, &Device::Cpu))
             .unwrap(),
     );
-    let error = evaluate(&flat, &loader(4, 2), &Device::Cpu).unwrap_err();
+    let error = evaluate(&flat, &loader(4, 2)).unwrap_err();
     assert!(
         error
             .to_string()
@@ -255,8 +255,8 @@ fn an_evaluation_keeps_the_data_sets_numbers() {
         .batch_size(8)
         .build()
         .unwrap();
-    let plain = evaluate(&net, &in_order, &Device::Cpu).unwrap();
-    let shuffled = evaluate(&net, &loader(50, 8), &Device::Cpu).unwrap();
+    let plain = evaluate(&net, &in_order).unwrap();
+    let shuffled = evaluate(&net, &loader(50, 8)).unwrap();
     assert_ne!(plain.indices, shuffled.indices);
     let indices = |evaluation: &Evaluation| {
         evaluation

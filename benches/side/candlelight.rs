@@ -83,7 +83,7 @@ impl Candlelight {
                     let start = Instant::now();
                     let net: &dyn Network = if large { big } else { small };
                     for _ in 0..repeat {
-                        evaluate(net, &loader, &Device::Cpu)?;
+                        evaluate(net, &loader)?;
                     }
                     Ok(start.elapsed().as_secs_f64() / repeat as f64)
                 })?

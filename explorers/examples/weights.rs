@@ -43,7 +43,7 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
         .schedule(schedule, Every::Step)
         .build()?
         .fit(&train, None)?;
-    let accuracy = evaluate(&net, &test, &Device::Cpu)?.accuracy;
+    let accuracy = evaluate(&net, &test)?.accuracy;
     println!("{:.2} % of the test set", 100.0 * accuracy);
     save(&net, here.join("data/net.safetensors"))?;
     Ok(())

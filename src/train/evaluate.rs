@@ -64,7 +64,7 @@ impl Evaluation {
     /// let test = Mnist::builder("data").train(false).build()?;
     /// let loader = DataLoader::builder(test).batch_size(1000).build()?;
     /// let net = Net::new(var_builder(DType::F32, &Device::Cpu))?;
-    /// let worst = evaluate(&net, &loader, &Device::Cpu)?.worst(12);
+    /// let worst = evaluate(&net, &loader)?.worst(12);
     /// assert_eq!(worst.len(), 12);
     /// assert!(worst[0].loss >= worst[1].loss);
     /// # Ok(())
@@ -124,15 +124,15 @@ impl fmt::Debug for Evaluation {
     }
 }
 
-/// Runs a net over a data set without training it: its loss, its accuracy, its predictions.
+/// Runs a net over a data set without training it: its loss, its accuracy, its predictions. Batches go to the device
+/// that the net's parameters are on.
 ///
 /// The loss is the plain mean cross-entropy, `1/n Σ -log p(target)`.
 ///
 /// | parameter | meaning | valid |
 /// |---|---|---|
-/// | `net` | what is evaluated | its parameters are on `device` |
+/// | `net` | what is evaluated | its parameters are on one device |
 /// | `loader` | the images | one batch at least |
-/// | `device` | where it runs | |
 ///
 /// # Errors
 ///
@@ -153,13 +153,17 @@ impl fmt::Debug for Evaluation {
 /// let loader = DataLoader::builder(test).batch_size(1000).build()?;
 /// manual_seed(0);
 /// let net = Net::new(var_builder(DType::F32, &Device::Cpu))?;
-/// let evaluation = evaluate(&net, &loader, &Device::Cpu)?;
+/// let evaluation = evaluate(&net, &loader)?;
 /// assert!(evaluation.accuracy < 0.2); // it has learned nothing yet
 /// assert_eq!(evaluation.probabilities.dims(), [10_000, 10]);
 /// # Ok(())
 /// # }
 /// ```
-pub fn evaluate(net: &dyn Network, loader: &DataLoader, device: &Device) -> Result<Evaluation> {
+pub fn evaluate(net: &dyn Network, loader: &DataLoader) -> Result<Evaluation> {
+    let parameters = net.parameters();
+    let device = parameters
+        .first()
+        .map_or(&Device::Cpu, |first| first.device());
     let all = evaluate_share(net, loader, device, (0, 1), None)?;
     all.ok_or(Error::EmptyDataset { what: "evaluate" })
 }
