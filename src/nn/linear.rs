@@ -202,8 +202,8 @@ impl Linear {
         super::weight_and_bias(&self.weight, self.bias.as_ref())
     }
 
-    /// The layer on `device`; where it is there already, one that shares the variables. As PyTorch's `to(device)`, but
-    /// that the original stays where it is.
+    /// The layer on `device`; where it is there already, one that shares the variables. Unlike PyTorch's
+    /// `to(device)`, which moves a module, it leaves the original where it is.
     ///
     /// # Errors
     ///

@@ -171,8 +171,8 @@ impl Net {
         })
     }
 
-    /// The network on `device`; where it is there already, one that shares the variables. As PyTorch's `to(device)`, but
-    /// that the original stays where it is.
+    /// The network on `device`; where it is there already, one that shares the variables. Unlike PyTorch's
+    /// `to(device)`, which moves a module, it leaves the original where it is.
     ///
     /// # Errors
     ///
@@ -262,8 +262,8 @@ impl LargeNet {
         })
     }
 
-    /// The network on `device`; where it is there already, one that shares the variables. As PyTorch's `to(device)`, but
-    /// that the original stays where it is.
+    /// The network on `device`; where it is there already, one that shares the variables. Unlike PyTorch's
+    /// `to(device)`, which moves a module, it leaves the original where it is.
     ///
     /// # Errors
     ///

@@ -165,8 +165,8 @@ impl Sequential {
         &self.layers
     }
 
-    /// The same layers on `device`; where they are there already, ones that share the variables. As PyTorch's `to(device)`, but
-    /// that the originals stay where they are.
+    /// The same layers on `device`; where they are there already, ones that share the variables. Unlike
+    /// PyTorch's `to(device)`, which moves a module, it leaves the originals where they are.
     ///
     /// # Errors
     ///
