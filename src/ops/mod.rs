@@ -18,6 +18,8 @@
 pub(crate) mod adagrad;
 pub(crate) mod adam;
 mod aligned;
+#[cfg(any(feature = "cuda", test))]
+mod architecture;
 pub(crate) mod backward;
 pub(crate) mod buffer;
 #[cfg(any(feature = "cuda", test))]

@@ -4,6 +4,7 @@
 
 #include <cstring>
 #include <map>
+#include <mutex>
 #include <string>
 
 enum { success = 0, compilation_failed = 6 };
@@ -29,22 +30,32 @@ CARD(nvrtcCompileProgram, Program *program, int n, const char *const *options)
         }
     }
     // Other macros only say what is left out or known before: a text is compiled once for each type.
-    std::lock_guard<std::recursive_mutex> locked(card());
     static std::map<std::string, std::string> known;
-    std::string &library = known[real + program->source];
+    static std::mutex knowing;
+    const std::string all = real + program->source;
+    std::string library;
+    {
+        std::lock_guard<std::mutex> locked(knowing);
+        library = known[all];
+    }
     if (library.empty()) {
         const std::string file = new_folder() + "/kernels.cu";
         write_all(file, program->source);
         const Made made = compile(file, "#include \"tensor_core.h\"\n", real);
         program->log = made.log;
         library = made.library;
+        std::lock_guard<std::mutex> locked(knowing);
+        known[all] = library;
     }
     program->made = library_prefix + library;
     return library.empty() ? compilation_failed : success;
 }
 
-CARD(nvrtcGetPTXSize, Program *program, size_t *size) { return *size = program->made.size() + 1, success; }
-CARD(nvrtcGetPTX, Program *program, char *to) { return strcpy(to, program->made.c_str()), success; }
+// The kind of an emulated card is the only one.
+CARD(nvrtcGetNumSupportedArchs, int *count) { return *count = 1, success; }
+CARD(nvrtcGetSupportedArchs, int *kinds) { return *kinds = 90, success; }
+CARD(nvrtcGetCUBINSize, Program *program, size_t *size) { return *size = program->made.size() + 1, success; }
+CARD(nvrtcGetCUBIN, Program *program, char *to) { return strcpy(to, program->made.c_str()), success; }
 CARD(nvrtcGetProgramLogSize, Program *program, size_t *size) { return *size = program->log.size() + 1, success; }
 CARD(nvrtcGetProgramLog, Program *program, char *to) { return strcpy(to, program->log.c_str()), success; }
 CARD(nvrtcDestroyProgram, Program **program) { return delete *program, success; }

@@ -23,7 +23,7 @@ pub(crate) use memory::Place;
 #[cfg(test)]
 pub(crate) use memory::Word;
 #[cfg(feature = "cuda")]
-pub(crate) use plan::{Launch, RING};
+pub(crate) use plan::{Kernel, Launch, RING};
 pub(crate) use plan::{Plan, Settings};
 #[cfg(any(feature = "cuda", test))]
 pub(crate) use tiles::SIZES;

@@ -18,6 +18,35 @@ pub(crate) struct Launch {
     pub(crate) aside: bool,
 }
 
+/// A kernel in C++, to be compiled behind [`KERNELS`](super::KERNELS): no part of it depends on the rest of the step, so
+/// that nets share it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Kernel {
+    pub(crate) name: String,
+    pub(crate) text: String,
+}
+
+impl Launch {
+    fn kernel(&self) -> Kernel {
+        let Self {
+            kind,
+            function,
+            grid: Grid {
+                threads, beside, ..
+            },
+            ..
+        } = self;
+        let words = function.split(|c: char| !c.is_ascii_alphanumeric());
+        let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+        let name = format!("step_{}", words.join("_"));
+        let text = format!(
+            "extern \"C\" __global__ void __launch_bounds__({threads}, {beside}) \
+             {name}(const {kind} p) {{ {function}(p); }}\n"
+        );
+        Kernel { name, text }
+    }
+}
+
 /// Blocks of threads.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Grid {
@@ -205,27 +234,17 @@ impl Plan {
         words
     }
 
-    /// The kernels in C++, each once, and which of them each launch calls: `step_<number>`.
-    pub(crate) fn source(&self) -> (String, Vec<usize>) {
-        let (mut source, mut kernels, mut calls) = (String::new(), Vec::new(), Vec::new());
+    /// Its kernels, each once, and which of them each launch calls.
+    pub(crate) fn kernels(&self) -> (Vec<Kernel>, Vec<usize>) {
+        let (mut kernels, mut calls) = (Vec::<Kernel>::new(), Vec::new());
         for launch in &self.launches {
-            let Launch {
-                kind,
-                function,
-                grid,
-                ..
-            } = launch;
-            let known = kernels.iter().position(|known| known == &function);
+            let kernel = launch.kernel();
+            let known = kernels.iter().position(|known| known == &kernel);
             calls.push(known.unwrap_or(kernels.len()));
             if known.is_none() {
-                let (number, threads, beside) = (kernels.len(), grid.threads, grid.beside);
-                source += &format!(
-                    "extern \"C\" __global__ void __launch_bounds__({threads}, {beside}) \
-                     step_{number}(const {kind} p) {{ {function}(p); }}\n"
-                );
-                kernels.push(function);
+                kernels.push(kernel);
             }
         }
-        (source, calls)
+        (kernels, calls)
     }
 }

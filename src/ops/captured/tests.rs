@@ -281,7 +281,9 @@ fn what_a_card_takes() {
             assert!(plan.launches.last().is_some_and(|last| !last.aside));
             if let Some(folder) = std::env::var_os("CANDLELIGHT_KERNELS") {
                 let path = Path::new(&folder).join(format!("{name}-{precision}.cu"));
-                std::fs::write(path, format!("{KERNELS}\n{}", plan.source().0)).unwrap();
+                let kernels = plan.kernels().0.into_iter().map(|kernel| kernel.text);
+                std::fs::write(path, format!("{KERNELS}\n{}", kernels.collect::<String>()))
+                    .unwrap();
             }
         }
     }

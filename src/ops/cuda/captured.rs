@@ -1,8 +1,6 @@
 //! A captured step on a card: its memory, its kernels compiled for it, and the graph of them.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use candle_core::cuda_backend::cudarc::driver::sys::{
     CUgraphInstantiate_flags, CUstreamCaptureMode,
@@ -14,10 +12,10 @@ use candle_core::cuda_backend::cudarc::driver::{
 use candle_core::cuda_backend::{CudaDType, CudaDevice};
 use candle_core::{Error, Result, Storage, Tensor, Var, bail};
 
+use super::code::{Unit, loaded};
 use super::fed::Ring;
-use super::launch::compile;
 use super::pass::write;
-use crate::ops::captured::{KERNELS, Launch, Mean, Memory, Plan};
+use crate::ops::captured::{KERNELS, Kernel, Launch, Mean, Memory, Plan};
 
 /// A kernel's parameter: at most so many words. The driver takes as many bytes as the kernel states.
 #[repr(C)]
@@ -192,34 +190,25 @@ pub(super) fn launch_one(
     Ok(())
 }
 
-/// The kernel of each launch, loaded: while a stream is captured nothing may be. What is loaded stays for the next step of
-/// such a net, as a trainer captures one at each `fit`.
+/// The kernel of each launch, loaded: while a stream is captured nothing may be.
 fn functions(device: &CudaDevice, plan: &Plan) -> Result<Vec<CudaFunction>> {
-    /// By the card's number and the kernels' text.
-    type Loaded = HashMap<(usize, String), Arc<CudaModule>>;
-    static LOADED: Mutex<Option<Loaded>> = Mutex::new(None);
-    let (kernels, calls) = plan.source();
-    let context = device.cuda_stream().context().clone();
-    let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
-    let loaded = loaded.get_or_insert_default();
-    let module = match loaded.entry((context.ordinal(), kernels)) {
-        Entry::Occupied(known) => known.get().clone(),
-        Entry::Vacant(new) => {
-            let version = context.compute_capability().map_err(Error::wrap)?;
-            let text = format!("{KERNELS}\n{}", new.key().1);
-            let ptx = compile::<f32>("step", &text, version, Vec::new())?;
-            let module = context.load_module(ptx.into()).map_err(Error::wrap)?;
-            new.insert(module).clone()
-        }
+    let (kernels, calls) = plan.kernels();
+    let unit = |kernel: &Kernel| Unit {
+        name: "step",
+        text: KERNELS,
+        own: kernel.text.clone(),
+        options: vec!["-Dreal=float".into()],
     };
-    let function = |kernel| {
-        let function = module.load_function(&format!("step_{kernel}"));
-        let function = function.map_err(Error::wrap)?;
+    let modules = loaded(device, &kernels.iter().map(unit).collect::<Vec<_>>())?;
+    let function = |(kernel, module): (&Kernel, &Arc<CudaModule>)| {
+        let function = module.load_function(&kernel.name).map_err(Error::wrap)?;
         // Asked for, it is loaded now.
         function.num_regs().map_err(Error::wrap)?;
         Ok(function)
     };
-    calls.into_iter().map(function).collect()
+    let functions = kernels.iter().zip(&modules).map(function);
+    let functions = functions.collect::<Result<Vec<_>>>()?;
+    Ok(calls.into_iter().map(|i| functions[i].clone()).collect())
 }
 
 /// Where a tensor's numbers begin on its card.

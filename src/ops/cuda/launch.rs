@@ -1,18 +1,15 @@
 //! A kernel, compiled for a card, and what it is called with.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use candle_core::cuda_backend::cudarc::driver::sys::CUdevice_attribute;
 use candle_core::cuda_backend::cudarc::driver::{
     CudaFunction, CudaSlice, CudaStream, CudaView, DeviceRepr, LaunchArgs, LaunchConfig,
 };
-use candle_core::cuda_backend::cudarc::nvrtc::sys::nvrtcVersion;
-use candle_core::cuda_backend::cudarc::nvrtc::{CompileOptions, compile_ptx_with_opts};
 use candle_core::cuda_backend::{CudaDType, CudaDevice};
 use candle_core::{CudaStorage, Layout, Result, bail};
 
-use crate::ops::kept;
+use super::code::{Unit, loaded};
 
 /// Numbers of a kernel: f32 or f64.
 pub(super) trait Real: CudaDType + DeviceRepr {
@@ -79,70 +76,24 @@ impl Source {
         name: &str,
         macros: &[(&str, usize)],
     ) -> Result<Kernel> {
-        static COMPILED: Mutex<Option<HashMap<String, String>>> = Mutex::new(None);
-        let context = device.cuda_stream().context().clone();
-        let (major, minor) = context
-            .compute_capability()
-            .map_err(candle_core::Error::wrap)?;
-        let defined: Vec<String> = macros
-            .iter()
-            .map(|(name, to)| format!("-D{name}={to}"))
-            .collect();
-        let (own, real) = (self.name, T::NAME);
-        let module = format!(
-            "candlelight {own} {real} {} {major}.{minor}",
-            defined.join(" ")
-        );
-        let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
-        let compiled = compiled.get_or_insert_default();
-        if !compiled.contains_key(&module) {
-            let ptx = compile::<T>(self.name, self.text, (major, minor), defined)?;
-            compiled.insert(module.clone(), ptx);
-        }
-        let function = device.get_or_load_custom_func(name, &module, &compiled[&module])?;
+        let mut options = vec![format!("-Dreal={}", T::NAME)];
+        options.extend(macros.iter().map(|(name, to)| format!("-D{name}={to}")));
+        let unit = Unit {
+            name: self.name,
+            text: self.text,
+            own: String::new(),
+            options,
+        };
+        let [module] = &loaded(device, &[unit])?[..] else {
+            bail!("CUDA: {} is not loaded", self.name)
+        };
         Ok(Kernel {
-            function: function.into_cuda_function(),
+            function: module
+                .load_function(name)
+                .map_err(candle_core::Error::wrap)?,
             stream: device.cuda_stream(),
         })
     }
-}
-
-/// The machine code of kernels for numbers of type `T`, on cards of a version.
-pub(super) fn compile<T: Real>(
-    name: &str,
-    text: &str,
-    (major, minor): (i32, i32),
-    mut options: Vec<String>,
-) -> Result<String> {
-    options.extend([
-        "--std=c++17".into(),
-        format!("--gpu-architecture=compute_{major}{minor}"),
-        format!("-Dreal={}", T::NAME),
-        // NVRTC has no header for it.
-        "-DINFINITY=__int_as_float(0x7f800000)".into(),
-    ]);
-    let (major, minor) = compiler_version()?;
-    let key = format!("NVRTC {major}.{minor} {options:?}\n{text}");
-    kept::compiled(&key, || {
-        let options = CompileOptions {
-            options,
-            name: Some(format!("{name}.cu")),
-            ..CompileOptions::default()
-        };
-        match compile_ptx_with_opts(text, options) {
-            Ok(ptx) => Ok(ptx.to_src()),
-            Err(error) => bail!("CUDA: {name} does not compile: {error:?}"),
-        }
-    })
-}
-
-fn compiler_version() -> Result<(i32, i32)> {
-    let (mut major, mut minor) = (0, 0);
-    // SAFETY: it writes two numbers.
-    #[allow(unsafe_code)]
-    let found = unsafe { nvrtcVersion(&mut major, &mut minor) };
-    found.result().map_err(candle_core::Error::wrap)?;
-    Ok((major, minor))
 }
 
 /// One of a file's kernels, on the stream that the device's tensors live on.

@@ -1,6 +1,7 @@
 //! The operations on NVIDIA's cards: CUDA C++ in `kernels/`, compiled for the card when it is first needed.
 
 pub(crate) mod captured;
+mod code;
 pub(super) mod conv2d;
 pub(super) mod cross_entropy;
 pub(crate) mod fed;

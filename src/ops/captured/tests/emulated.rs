@@ -22,14 +22,14 @@ fn program(plan: &Plan, folder: &Path) -> Option<PathBuf> {
     source += "#include <cmath>\n";
     source += &include("tests/cuda_emulated/step.h");
     source += &include("tests/cuda_emulated/tensor_core.h");
-    let (kernels, calls) = plan.source();
-    let for_cuda = format!("{KERNELS}\n{kernels}");
-    source += &for_cuda;
+    source += KERNELS;
+    let (kernels, calls) = plan.kernels();
+    source.extend(kernels.iter().map(|kernel| &kernel.text[..]));
     source += "static void call(word kernel, word blocks, word threads, const std::vector<word> &words)\n{\n";
     for (i, (launch, kernel)) in plan.launches.iter().zip(calls).enumerate() {
+        let (kind, name) = (launch.kind, &kernels[kernel].name);
         source += &format!(
-            "if (kernel == {i}) {{ auto p = parameter<{}>(words); launch(blocks, threads, [&] {{ step_{kernel}(p); }}); }}\n",
-            launch.kind
+            "if (kernel == {i}) {{ auto p = parameter<{kind}>(words); launch(blocks, threads, [&] {{ {name}(p); }}); }}\n"
         );
     }
     source += "}\n";
