@@ -37,14 +37,22 @@ pub(super) fn loaded(device: &CudaDevice, units: &[Unit]) -> Result<Vec<Arc<Cuda
             .collect()
     };
     if !missing.is_empty() {
-        let version = context.compute_capability().map_err(Error::wrap)?;
-        let kind = architecture(&kinds()?, version)?;
+        let card = context.compute_capability().map_err(Error::wrap)?;
+        let kind = architecture(&kinds()?, card)?;
         // Nothing is locked meanwhile: a thread that waits here may do another's work, which asks for kernels, too.
         let images = missing.par_iter().map(|&i| units[i].compiled(&kind));
         let images = images.collect::<Result<Vec<_>>>()?;
         for (i, image) in missing.into_iter().zip(images) {
-            let module = context.load_module(Ptx::from_binary(image));
-            known().insert(keys[i].clone(), module.map_err(Error::wrap)?);
+            let module = match context.load_module(Ptx::from_binary(image)) {
+                Ok(module) => module,
+                Err(error) => {
+                    let (name, (major, minor)) = (units[i].name, version()?);
+                    bail!(
+                        "CUDA: the driver does not load what NVRTC {major}.{minor} made of {name}: {error}; the driver must be as new as the toolkit, or newer"
+                    )
+                }
+            };
+            known().insert(keys[i].clone(), module);
         }
     }
     let known = known();
