@@ -35,7 +35,7 @@ struct Args {
     /// The first of them
     #[arg(long, default_value_t = 0)]
     first_seed: u64,
-    /// Where to train: auto, cpu, cuda, cuda:1 or metal
+    /// Where to train: auto, cpu, cuda, cuda:1 or metal. On a card the first seed's seconds count compiling the kernels
     #[arg(long, default_value = "auto")]
     device: String,
     /// Train on 50,000 images, and measure on the other 10,000 of the training set: to choose a recipe by

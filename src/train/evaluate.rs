@@ -11,7 +11,7 @@ use crate::nn::Network;
 use crate::{Error, Result};
 
 /// Runs a net over a data set without training it: its loss, its accuracy, its predictions. Batches go to the device
-/// that the net's parameters are on.
+/// that the net's parameters are on; where it has none, to the CPU.
 ///
 /// The loss is the plain mean cross-entropy, `1/n Σ -log p(target)`.
 ///

@@ -8,7 +8,7 @@ use candle_core::Tensor;
 ///
 /// # Example
 ///
-/// See [`evaluate`].
+/// See [`evaluate`](super::evaluate()).
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Evaluation {

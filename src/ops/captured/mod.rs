@@ -11,7 +11,7 @@ mod plan;
 mod planner;
 mod products;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tiles;
 
 pub(crate) use layer::Layer;
