@@ -150,9 +150,7 @@ impl MaxPool2dBuilder {
             }
         };
         if padding.h > limit.h || padding.w > limit.w {
-            let problem = format!(
-                "must be at most {limit}, half of what the window covers: beyond that a window could lie in the padding alone"
-            );
+            let problem = format!("must be at most {limit}, half of what the window covers");
             return invalid(LAYER, "padding", padding, problem);
         }
         Ok(MaxPool2d {
