@@ -95,25 +95,26 @@ impl Unit {
 
     /// From the user's cache where it is there.
     fn compiled(&self, kind: &str) -> Result<Vec<u8>> {
-        let mut options = self.options.clone();
-        options.extend(FOR_ALL.map(String::from));
-        options.push(format!("--gpu-architecture={kind}"));
         let text = format!("{}\n{}", self.text, self.own);
         let (major, minor) = version()?;
-        let key = format!("NVRTC {major}.{minor} {options:?}\n{text}");
-        kept::compiled(&key, || compile(self.name, &text, &options))
+        let options = &self.options;
+        let key = format!("NVRTC {major}.{minor} {kind} {FOR_ALL:?} {options:?}\n{text}");
+        kept::compiled(&key, || compile(self.name, &text, options, kind))
     }
 }
 
-/// Machine code, or PTX where the options name no kind of card's own.
+/// Machine code for a kind of card, or PTX for a virtual one.
 #[allow(unsafe_code)]
-fn compile(name: &str, text: &str, options: &[String]) -> Result<Vec<u8>> {
+fn compile(name: &str, text: &str, options: &[String], kind: &str) -> Result<Vec<u8>> {
+    let mut options = options.to_vec();
+    options.extend(FOR_ALL.map(String::from));
+    options.push(format!("--gpu-architecture={kind}"));
     let (text, file) = match (CString::new(text), CString::new(format!("{name}.cu"))) {
         (Ok(text), Ok(file)) => (text, file),
         _ => bail!("CUDA: the text of {name} holds a zero"),
     };
     let program = result::create_program(&text, Some(&file)).map_err(Error::wrap)?;
-    let ptx = options.iter().any(|option| option.contains("=compute_"));
+    let ptx = kind.starts_with("compute_");
     let code = || {
         // SAFETY: the program is there until the end, and what is written has the size that it states.
         unsafe {
@@ -136,7 +137,7 @@ fn compile(name: &str, text: &str, options: &[String]) -> Result<Vec<u8>> {
     };
     // SAFETY: the program is this function's own; it is destroyed once, at the end.
     let (compiled, log) = unsafe {
-        let compiled = result::compile_program(program, options).and_then(|()| code());
+        let compiled = result::compile_program(program, &options).and_then(|()| code());
         let log = result::get_program_log(program);
         let _ = result::destroy_program(program);
         (compiled, log)
@@ -184,16 +185,16 @@ mod tests {
 
     const TWICE: &str = "extern \"C\" __global__ void twice(real *x) { x[0] *= 2; }";
 
-    fn options(kind: &str) -> Vec<String> {
-        vec!["-Dreal=float".into(), format!("--gpu-architecture={kind}")]
+    fn of_float(name: &str, text: &str, kind: &str) -> Result<Vec<u8>> {
+        compile(name, text, &["-Dreal=float".into()], kind)
     }
 
     #[test]
     fn a_known_kind_gets_machine_code_and_an_older_one_ptx() {
         assert!(kinds().unwrap().contains(&90));
-        let code = compile("twice", TWICE, &options("sm_90")).unwrap();
+        let code = of_float("twice", TWICE, "sm_90").unwrap();
         assert!(code.starts_with(b"\x7fELF"));
-        let code = compile("twice", TWICE, &options("compute_90")).unwrap();
+        let code = of_float("twice", TWICE, "compute_90").unwrap();
         assert!(code.ends_with(&[0]));
         assert!(String::from_utf8(code).unwrap().contains(".target sm_90"));
     }
@@ -212,15 +213,13 @@ mod tests {
         let all: Vec<_> = all.into_iter().flatten().collect();
         all.into_par_iter().for_each(|(kind, text)| {
             let text = format!("{}\n{text}", crate::ops::captured::KERNELS);
-            let mut options = options(kind);
-            options.extend(FOR_ALL.map(String::from));
-            compile("step", &text, &options).unwrap();
+            of_float("step", &text, kind).unwrap();
         });
     }
 
     #[test]
     fn what_does_not_compile_is_shown() {
-        let error = compile("twice", "void twice(number x) {}", &options("sm_90")).unwrap_err();
+        let error = of_float("twice", "void twice(number x) {}", "sm_90").unwrap_err();
         let error = error.to_string();
         assert!(error.contains("twice does not compile"), "{error}");
         assert!(error.contains("\"number\" is undefined"), "{error}");
